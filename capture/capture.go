@@ -1,0 +1,71 @@
+// Package capture is the order of a capture: the log first and on its own, then
+// the dump, then the report. The crash kernel's init runs it; the same parts
+// serve kdump-vmcore on any machine.
+//
+// The package owns the order, the names of the files and what is said about
+// them. It never mounts, loads modules or reboots (initramfs/boot does), and
+// never decides what a page is (capture/filter does).
+package capture
+
+import (
+	"context"
+	"time"
+
+	"github.com/gokdump/gokdump/capture/plan"
+	"github.com/gokdump/gokdump/capture/target"
+)
+
+// The files of one crash, in its directory.
+const (
+	DumpName       = "vmcore"
+	PartialName    = "vmcore-partial"
+	LogName        = "vmcore-dmesg.txt"
+	ReportName     = "report.json"
+	ReadmeName     = "README.txt"
+	CaptureLogName = "capture.log"
+)
+
+// Config is what a capture needs.
+type Config struct {
+	// Core is the path of the core: /proc/vmcore.
+	Core string
+	// Target takes the files. With nil, the end of the crashed kernel's log
+	// is given to Event and nothing is written.
+	Target target.Target
+	// Plan says what is kept; only its Host and Dump are looked at.
+	Plan *plan.Plan
+	// Now is the clock; nil means [time.Now].
+	Now func() time.Time
+	// Event, if not nil, hears of steps and progress, from one goroutine at a
+	// time.
+	Event func(Event)
+	// CaptureLog, if not nil, is asked at the end for the text of capture.log.
+	CaptureLog func() []byte
+}
+
+// Event is something to tell a person who watches.
+type Event struct {
+	// Step is the step under way, as in the report.
+	Step string
+	// Message is one line; empty for an event that only brings Progress.
+	Message string
+	// Progress, if not nil, is how far the step is.
+	Progress *Progress
+}
+
+// Progress is how far a step is.
+type Progress struct {
+	Done, Total uint64 // pages
+	BytesIn     uint64 // read from memory
+	BytesOut    uint64 // written to the target
+	Elapsed     time.Duration
+}
+
+// Run carries out a capture. The report is never nil. The error is not nil when
+// the dump is not whole: it names the first step that failed. When ctx ends,
+// the dump is finished with what it has, as a partial one, and the report is
+// still written; so a caller that needs Run to return must also bound it from
+// outside.
+func Run(ctx context.Context, cfg Config) (*Report, error) {
+	return newRun(cfg).do(ctx)
+}
