@@ -1,0 +1,131 @@
+// Package config reads kdump.conf and turns it into the plan that the crash
+// image carries.
+//
+// It owns the file's language: its words, its checks, its defaults, and the
+// messages about all three. It never looks at the machine by itself: what it must
+// know about the host comes in a [Host]. It never builds or arms anything.
+//
+// The language is the familiar one of kdump.conf(5), a word and its value on each
+// line, cut down to what gokdump does, with a few words of our own:
+//
+//	ext4|xfs|btrfs  UUID=… | LABEL=… | /dev/…   the file system for dumps
+//	path DIR                    directory for dumps; inside that file system when one is named
+//	level N                     dump level, 0 to 31
+//	codec NAME                  zstd, zlib, lzo, snappy or none
+//	core_collector makedumpfile [-c|-l|-p|-z] [-d N] [--num-threads N] [--message-level N]
+//	failure_action reboot|poweroff|halt|shell
+//	final_action   reboot|poweroff|halt|shell
+//	extra_modules NAME...       kernel modules to load besides the target's
+//	host NAME                   names the machine in the dump directory's name
+//	timeout device|mount|stall|capture|reboot DURATION
+//
+// A comment starts with # at the start of a line or after white space.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/gokdump/gokdump/capture/plan"
+)
+
+// File is where the configuration lies on a host. It is optional.
+const File = "/etc/kdump.conf"
+
+// The defaults of a configuration that does not say otherwise.
+const (
+	DefaultPath  = "/var/crash"
+	DefaultLevel = 31
+	DefaultCodec = "zstd"
+)
+
+// MaxSize bounds a configuration file, in bytes.
+const MaxSize = 1 << 20
+
+// Config is one configuration, checked as far as its own text tells.
+type Config struct {
+	// Name is the file's name, for messages; empty for [Default].
+	Name string
+	// Target is the file system for dumps. The zero Target means the one of the
+	// running host that holds Path.
+	Target Target
+	// Path is the directory for dumps, absolute and clean: inside Target's
+	// file system when there is one, else a path of the running host.
+	Path string
+	// Level is the dump level, 0 to 31; see [plan.Dump].
+	Level int
+	// Codec is one of [plan.Codecs].
+	Codec string
+	// Workers is the number of compressing goroutines; 0 is one for each CPU.
+	Workers int
+	// FailureAction and FinalAction are done after a failure and a success.
+	FailureAction, FinalAction plan.Action
+	// ExtraModules are kernel modules to load besides the target's, in order.
+	ExtraModules []string
+	// Host names the machine; empty means the running host's name.
+	Host string
+	// Deadlines bound every wait.
+	Deadlines plan.Deadlines
+	// Notes say what was accepted but has no effect, one sentence each,
+	// with file and line.
+	Notes []string
+}
+
+// Target names a file system. The zero Target names none.
+type Target struct {
+	// FSType is one of [plan.FSTypes]; empty when no target is named.
+	FSType string
+	// Device is the block device that holds it.
+	Device plan.Device
+	// Line is where the file names it, from 1.
+	Line int
+}
+
+// Default gives what an empty file means.
+func Default() *Config {
+	return &Config{
+		Path:          DefaultPath,
+		Level:         DefaultLevel,
+		Codec:         DefaultCodec,
+		FailureAction: plan.Reboot,
+		FinalAction:   plan.Reboot,
+		Deadlines:     plan.DefaultDeadlines(),
+	}
+}
+
+// Load reads the file called name. When it does not exist and optional is true, the
+// result is [Default].
+func Load(name string, optional bool) (*Config, error) {
+	f, err := os.Open(name)
+	if optional && errors.Is(err, fs.ErrNotExist) {
+		return Default(), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	defer f.Close()
+	return Parse(f, name)
+}
+
+// Parse reads one configuration. name stands for the file in messages. Everything
+// that is wrong is reported at once, joined, each as "NAME:LINE: what"; the
+// parts are of type *[Error].
+func Parse(r io.Reader, name string) (*Config, error) {
+	text, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("config: read %s: %w", name, err)
+	}
+	if len(text) > MaxSize {
+		return nil, fmt.Errorf("config: %s is larger than %d bytes: this is no kdump.conf", name, MaxSize)
+	}
+	p := &parser{cfg: Default(), seen: map[string]int{}}
+	p.cfg.Name = name
+	p.run(string(text))
+	if err := p.errs.join(); err != nil {
+		return nil, err
+	}
+	return p.cfg, nil
+}
