@@ -113,7 +113,7 @@ func free(f *os.File) (uint64, error) {
 // and never takes over a file of somebody else's.
 func (d *Dir) Create(name string) (File, error) {
 	if err := checkName(name); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("create %w", err)
 	}
 	fd := int(d.dir.Fd())
 	if !d.Overwrite {
@@ -139,6 +139,27 @@ func (d *Dir) Create(name string) (File, error) {
 	}, nil
 }
 
+// Sub makes a directory with mode 0700 and makes its name durable. With
+// Overwrite, a directory that is there already is taken as it is.
+func (d *Dir) Sub(name string) (Target, error) {
+	if err := checkName(name); err != nil {
+		return nil, fmt.Errorf("make directory %w", err)
+	}
+	fd := int(d.dir.Fd())
+	if err := unix.Mkdirat(fd, name, 0o700); err != nil && !(d.Overwrite && err == unix.EEXIST) {
+		return nil, d.errorf("make directory", name, err)
+	}
+	if err := syncDir(d.dir); err != nil {
+		return nil, d.errorf("make directory", name, err)
+	}
+	sub, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, d.errorf("open directory", name, err)
+	}
+	path := filepath.Join(d.path, name)
+	return &Dir{Overwrite: d.Overwrite, path: path, dir: os.NewFile(uintptr(sub), path)}, nil
+}
+
 // absent returns an error that wraps fs.ErrExist when name is there.
 func (d *Dir) absent(name string) error {
 	var st unix.Stat_t
@@ -152,10 +173,9 @@ func (d *Dir) absent(name string) error {
 	}
 }
 
-// rename gives NAME.incomplete its name. Without Overwrite it never replaces.
-func (d *Dir) rename(name string) error {
+// rename gives an unfinished file its name. Without Overwrite it never replaces.
+func (d *Dir) rename(from, name string) error {
 	fd := int(d.dir.Fd())
-	from := name + Incomplete
 	if d.Overwrite {
 		return d.errorf("rename to", name, unix.Renameat(fd, from, fd, name))
 	}

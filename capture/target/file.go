@@ -23,7 +23,7 @@ type file struct {
 
 	mu        sync.Mutex // over the fields below
 	closed    bool
-	committed bool
+	committed string // the name it got
 	lost      error // what a write back reported; the kernel tells it only once
 }
 
@@ -122,7 +122,13 @@ func (f *file) Sync() error {
 }
 
 // Commit implements [File].
-func (f *file) Commit() error {
+func (f *file) Commit() error { return f.CommitAs(f.name) }
+
+// CommitAs implements [File].
+func (f *file) CommitAs(name string) error {
+	if err := checkName(name); err != nil {
+		return fmt.Errorf("commit as %w", err)
+	}
 	if !f.close() {
 		return f.errorf("commit", fs.ErrClosed)
 	}
@@ -133,14 +139,14 @@ func (f *file) Commit() error {
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	if err := f.dir.rename(f.name); err != nil {
+	if err := f.dir.rename(f.name+Incomplete, name); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	f.mu.Lock()
-	f.committed = true
+	f.committed = name
 	f.mu.Unlock()
 	if err := syncDir(f.dir.dir); err != nil {
-		return fmt.Errorf("commit %s: the name may not last: %w", f.name, err)
+		return fmt.Errorf("commit %s: the name may not last: %w", name, err)
 	}
 	return nil
 }
@@ -169,8 +175,8 @@ func (f *file) Size() int64 { return f.size.Load() }
 func (f *file) Name() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.committed {
-		return f.name
+	if f.committed != "" {
+		return f.committed
 	}
 	return f.name + Incomplete
 }

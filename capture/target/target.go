@@ -36,6 +36,10 @@ type Target interface {
 	// NAME.incomplete is there already, and one that wraps [ErrName] for a bad
 	// name.
 	Create(name string) (File, error)
+	// Sub makes the directory NAME and returns it as a target of its own, to be
+	// closed by itself. It returns an error that wraps fs.ErrExist when the name
+	// is taken, and one that wraps [ErrName] for a bad name.
+	Sub(name string) (Target, error)
 	// Free is the number of bytes that the target can still take from an
 	// ordinary user.
 	Free() (uint64, error)
@@ -66,6 +70,9 @@ type File interface {
 	// unless only the last step failed: then NAME is there, whole, but may not
 	// outlive a power cut. The file is closed in any case.
 	Commit() error
+	// CommitAs is Commit under another name than the one of Create, for a file
+	// that turned out to be something else: a partial dump.
+	CommitAs(name string) error
 	// Abandon closes the file; NAME.incomplete stays as evidence. After Commit
 	// it does nothing and returns nil, so it may be deferred.
 	Abandon() error
@@ -83,9 +90,9 @@ func checkName(name string) error {
 	case name == "", name == ".", name == "..",
 		strings.ContainsAny(name, "/\x00"),
 		strings.HasSuffix(name, Incomplete):
-		return fmt.Errorf("create %q: %w", name, ErrName)
+		return fmt.Errorf("%q: %w", name, ErrName)
 	case len(name) > maxName:
-		return fmt.Errorf("create %.20q...: %w: %d bytes, %d are possible", name, ErrName, len(name), maxName)
+		return fmt.Errorf("%.20q...: %w: %d bytes, %d are possible", name, ErrName, len(name), maxName)
 	}
 	return nil
 }

@@ -35,6 +35,8 @@ func Suite(t *testing.T, open Open) {
 		{"Parallel", testParallel},
 		{"Large", testLarge},
 		{"NoOverwrite", testNoOverwrite},
+		{"CommitAs", testCommitAs},
+		{"Sub", testSub},
 		{"BadNames", testBadNames},
 		{"AfterTheEnd", testAfterEnd},
 		{"Free", testFree},
@@ -246,6 +248,61 @@ func testNoOverwrite(t *testing.T, tg target.Target, see fs.FS) {
 	g := create(t, tg, "g") // another name is not in the way
 	commit(t, g)
 	holds(t, see, "g", nil)
+}
+
+func testCommitAs(t *testing.T, tg target.Target, see fs.FS) {
+	taken := create(t, tg, "taken")
+	write(t, taken, []byte("taken"))
+	commit(t, taken)
+
+	f := create(t, tg, "vmcore")
+	write(t, f, []byte("some"))
+	if err := f.CommitAs("../x"); !errors.Is(err, target.ErrName) {
+		t.Errorf("CommitAs(../x): %v, want one that wraps ErrName", err)
+	}
+	if err := f.CommitAs("vmcore-partial"); err != nil {
+		t.Fatalf("CommitAs: %v", err)
+	}
+	if f.Name() != "vmcore-partial" {
+		t.Errorf("Name = %q", f.Name())
+	}
+	holds(t, see, "vmcore-partial", []byte("some"))
+	absent(t, see, "vmcore")
+	absent(t, see, "vmcore"+target.Incomplete)
+
+	g := create(t, tg, "g")
+	write(t, g, []byte("other"))
+	if err := g.CommitAs("taken"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("CommitAs a name that is taken: %v, want one that wraps ErrExist", err)
+	}
+	holds(t, see, "taken", []byte("taken"))
+	holds(t, see, "g"+target.Incomplete, []byte("other"))
+}
+
+func testSub(t *testing.T, tg target.Target, see fs.FS) {
+	sub, err := tg.Sub("host-date")
+	if err != nil {
+		t.Fatalf("Sub: %v", err)
+	}
+	defer sub.Close()
+	if sub.String() == tg.String() {
+		t.Error("the directory has the name of its parent")
+	}
+	f := create(t, sub, "vmcore")
+	write(t, f, []byte("x"))
+	commit(t, f)
+	holds(t, see, "host-date/vmcore", []byte("x"))
+	if fi, err := fs.Stat(see, "host-date"); err != nil || !fi.IsDir() || fi.Mode().Perm() != 0o700 {
+		t.Errorf("directory: %v, %v, want mode 0700", fi.Mode(), err)
+	}
+	if _, err := tg.Sub("host-date"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("Sub again: %v, want one that wraps ErrExist", err)
+	}
+	for _, name := range []string{"", ".", "..", "a/b"} {
+		if _, err := tg.Sub(name); !errors.Is(err, target.ErrName) {
+			t.Errorf("Sub(%q): %v, want one that wraps ErrName", name, err)
+		}
+	}
 }
 
 func testBadNames(t *testing.T, tg target.Target, see fs.FS) {
