@@ -1,0 +1,178 @@
+package blkid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// List probes every block device but loop, ram and zram, sorted by name.
+// Devices that cannot be read are in the list with their error. The error is
+// that of reading the directory, or ctx's.
+func (f *Finder) List(ctx context.Context) ([]Seen, error) {
+	entries, err := os.ReadDir(f.sys())
+	if err != nil {
+		return nil, fmt.Errorf("list block devices: %w", err)
+	}
+	if f.known == nil {
+		f.known, f.pending = map[string]Seen{}, map[string]<-chan Seen{}
+	}
+	var seen []Seen
+	for _, e := range entries {
+		name := e.Name()
+		if skipped(name) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return seen, err
+		}
+		s := f.describe(name)
+		if s.Size > 0 {
+			s = f.probeWithin(ctx, s)
+		}
+		seen = append(seen, s)
+	}
+	return seen, nil
+}
+
+// describe gives what sysfs knows of a device.
+func (f *Finder) describe(name string) Seen {
+	dir := filepath.Join(f.sys(), name)
+	// "!" stands for the slash in names such as cciss/c0d0.
+	s := Seen{Name: name, Path: filepath.Join(f.dev(), strings.ReplaceAll(name, "!", "/"))}
+	// The kernel counts in 512-byte sectors, whatever the device's own are.
+	if n, err := strconv.ParseInt(readLine(filepath.Join(dir, "size")), 10, 64); err == nil && n > 0 && n <= maxSectors {
+		s.Size = n * 512
+	}
+	if readLine(filepath.Join(dir, "partition")) != "" {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			s.Disk = filepath.Base(filepath.Dir(real))
+		}
+	}
+	if holders, err := os.ReadDir(filepath.Join(dir, "holders")); err == nil {
+		for _, h := range holders {
+			s.Holders = append(s.Holders, h.Name())
+		}
+	}
+	return s
+}
+
+// maxSectors keeps a size in bytes within an int64.
+const maxSectors = 1<<54 - 1
+
+// probeWithin reads what s holds, in a goroutine of its own since a read from a
+// broken disk may never return.
+func (f *Finder) probeWithin(ctx context.Context, s Seen) Seen {
+	if k, ok := f.known[s.Name]; ok && k.Size == s.Size {
+		k.Holders = s.Holders
+		return k
+	}
+	ch := f.pending[s.Name]
+	timeout := f.Timeout
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	if ch == nil {
+		c := make(chan Seen, 1)
+		probe := f.probe
+		if probe == nil {
+			probe = probePath
+		}
+		go func(s Seen) {
+			s.Infos, s.Err = probe(s.Path, s.Size)
+			c <- s
+		}(s)
+		ch = c
+	} else {
+		timeout = 0 // it had its time; take only an answer that is there
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case got := <-ch:
+		return f.answered(got)
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	select {
+	case got := <-ch:
+		return f.answered(got)
+	default:
+	}
+	f.pending[s.Name] = ch
+	s.Err = errors.New("does not answer")
+	return s
+}
+
+func (f *Finder) answered(s Seen) Seen {
+	delete(f.pending, s.Name)
+	if s.Err == nil {
+		f.known[s.Name] = s
+	}
+	return s
+}
+
+// probePath opens a device and reads it. size is what sysfs said.
+func probePath(path string, size int64) ([]Info, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY, 0) // close-on-exec is Go's default
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	st, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.Mode()&(fs.ModeCharDevice|fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDir) != 0 {
+		return nil, fmt.Errorf("%s is not a block device", path)
+	}
+	return probeAll(sized{file, size})
+}
+
+// sized is a file whose length is known from elsewhere: stat(2) of a block
+// device gives 0.
+type sized struct {
+	*os.File
+	size int64
+}
+
+func (s sized) Size() int64 { return s.size }
+
+// skipped tells which devices can never be a dump's target.
+func skipped(name string) bool {
+	for _, p := range []string{"loop", "ram", "zram"} {
+		if rest, ok := strings.CutPrefix(name, p); ok && rest != "" && strings.Trim(rest, "0123456789p") == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *Finder) sys() string {
+	if f.Sys != "" {
+		return f.Sys
+	}
+	return "/sys/class/block"
+}
+
+func (f *Finder) dev() string {
+	if f.Dev != "" {
+		return f.Dev
+	}
+	return "/dev"
+}
+
+// readLine gives a sysfs attribute without its newline; "" when it is not there.
+func readLine(path string) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
