@@ -1,0 +1,73 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+)
+
+// x86-64 page tables (arch/x86/include/asm/pgtable_types.h).
+const (
+	x86StartKernelMap = 0xffffffff80000000 // __START_KERNEL_map
+	x86Present        = 1 << 0
+	x86PSE            = 1 << 7             // the entry maps memory, at PUD and PMD
+	x86Address        = 0x000ffffffffff000 // bits 12 to 51
+)
+
+type x86 struct {
+	root   uint64
+	mask   uint64 // address bits of an entry
+	lowest uint64 // first address of the kernel's half
+	lv     []level
+}
+
+func newX86(info *Info) (*x86, error) {
+	base, ok := info.Number("phys_base")
+	if !ok {
+		return nil, errors.New("VMCOREINFO has no NUMBER(phys_base)")
+	}
+	top, ok := info.Symbol("init_top_pgt")
+	for _, older := range []string{"init_level4_pgt", "swapper_pg_dir"} {
+		if !ok {
+			top, ok = info.Symbol(older)
+		}
+	}
+	if !ok {
+		return nil, errors.New("VMCOREINFO has no SYMBOL(init_top_pgt)")
+	}
+	if top < x86StartKernelMap {
+		return nil, fmt.Errorf("SYMBOL(init_top_pgt) is %#x, not an address of the kernel image", top)
+	}
+	a := &x86{mask: x86Address, lowest: 0xffff800000000000}
+	a.lv = []level{{39, 9}, {30, 9}, {21, 9}, {12, 9}}
+	if l5, _ := info.Number("pgtable_l5_enabled"); l5 != 0 {
+		a.lv = append([]level{{48, 9}}, a.lv...)
+		a.lowest = 0xff00000000000000
+	}
+	if sme, ok := info.Number("sme_mask"); ok {
+		a.mask &^= uint64(sme)
+	}
+	a.root = top - x86StartKernelMap + uint64(base)
+	if a.root&^x86Address != 0 {
+		return nil, fmt.Errorf("top page table at physical %#x: SYMBOL(init_top_pgt) %#x and phys_base %#x do not fit", a.root, top, base)
+	}
+	return a, nil
+}
+
+func (a *x86) geometry() (uint64, []level) { return a.root, a.lv }
+func (a *x86) kernel(va uint64) bool       { return va >= a.lowest }
+
+func (a *x86) decode(entry uint64, i int) (pa uint64, leaf bool, err error) {
+	if entry&x86Present == 0 {
+		return 0, false, ErrNotMapped
+	}
+	shift := a.lv[i].shift
+	switch {
+	case shift == 12:
+		return entry & a.mask, true, nil
+	case entry&x86PSE == 0:
+		return entry & a.mask, false, nil
+	case shift > 30:
+		return 0, false, errors.New("page size bit at a level that cannot have it")
+	}
+	return entry & a.mask &^ (1<<shift - 1), true, nil
+}
