@@ -48,7 +48,10 @@ type Log struct {
 	Layout string
 	// Count is the number of good records.
 	Count int
-	// Callers tells that records carry the caller (CONFIG_PRINTK_CALLER).
+	// Callers makes [Log.WriteText] write the caller of each record. Read sets it
+	// where the kernel was evidently built to show it (CONFIG_PRINTK_CALLER), which
+	// only the layout of 5.1 to 5.9 tells: from 5.10 on, every kernel records the
+	// caller and nothing says whether it showed it, so there the choice is free.
 	Callers bool
 	// Panic is the last line that tells of a panic, Oops the last one before it
 	// that tells its cause (BUG, Oops, general protection fault); "" if none.
@@ -85,6 +88,7 @@ func read(info *kernel.Info, mem memory) (*Log, error) {
 		l.ring, err = newRingbuffer(&f, mem)
 	case f.has("log_buf") && f.has("log_first_idx"):
 		l.Layout = "records"
+		_, l.Callers = info.Offset("printk_log.caller_id")
 		l.ring, err = newRecords(&f, mem)
 	case f.has("log_buf") && f.has("log_end"):
 		l.Layout = "bytes"
@@ -98,7 +102,6 @@ func read(info *kernel.Info, mem memory) (*Log, error) {
 	var bad tally
 	l.ring.walk(mem, &bad, func(r *Record) bool {
 		l.Count++
-		l.Callers = l.Callers || r.Caller != 0
 		l.noteCause(r.Text)
 		return true
 	})

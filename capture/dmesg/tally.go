@@ -48,7 +48,7 @@ func (t *tally) lines() []string {
 	var out []string
 	for d, c := range t {
 		if c.n > 0 {
-			out = append(out, fmt.Sprintf("kernel log: %d %s (first: %s)", c.n, damageText[d], c.first))
+			out = append(out, fmt.Sprintf("%d %s (first: %s)", c.n, damageText[d], c.first))
 		}
 	}
 	return out

@@ -17,7 +17,7 @@ const maxNote = 1000
 //	[    1.500000] text
 //	[    1.500000][    T1] text
 //
-// with the caller, a task (T) or a CPU (C), where the kernel records it. Further
+// with the caller, a task (T) or a CPU (C), if l.Callers is set. Further
 // lines of a record are indented to the first one's text. UTF-8 is written as
 // it is, all control characters but tab, and what is no UTF-8, as \x1b, so that
 // a log cannot take over the terminal that shows it.

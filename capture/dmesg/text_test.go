@@ -18,22 +18,27 @@ func TestWriteText(t *testing.T) {
 [    2.000002] Grüße \x1b[31m	\x0d\xff\xc2\x85
 [    3.000003] 
 `
-	text := func() string {
+	text := func(callers bool) string {
 		t.Helper()
 		l, err := read(parse(t, r.lines()...), &r.flat)
 		if err != nil {
 			t.Fatal(err)
 		}
+		if l.Callers {
+			t.Error("a printk_ringbuffer does not tell that the kernel shows callers")
+		}
+		l.Callers = callers
 		var b strings.Builder
 		if err := l.WriteText(&b); err != nil {
 			t.Fatal(err)
 		}
 		return b.String()
 	}
-	if got := text(); got != want {
+	if got := text(false); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	r.add("from a CPU\nand on", 6, 0, 1<<31|12)
+	r.add("from a task", 6, 0, 4711)
 	const withCallers = `[    0.000000][    T0] Linux version 6.1
 [    1.000001][    T0] two
                        lines
@@ -41,8 +46,9 @@ func TestWriteText(t *testing.T) {
 [    3.000003][    T0] 
 [    4.000004][   C12] from a CPU
                        and on
+[    5.000005][ T4711] from a task
 `
-	if got := text(); got != withCallers {
+	if got := text(true); got != withCallers {
 		t.Errorf("got\n%s\nwant\n%s", got, withCallers)
 	}
 }
