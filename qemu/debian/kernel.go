@@ -1,0 +1,150 @@
+package debian
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// Kernel is a Debian kernel, unpacked and not installed.
+type Kernel struct {
+	// Release is what uname -r says, such as 6.1.0-56-cloud-amd64.
+	Release string
+	// Root holds boot and lib/modules, as / would.
+	Root string
+	// Image is the path of the bzImage.
+	Image string
+	// Debug is the path of vmlinux with its debug symbols.
+	Debug string
+}
+
+// CloudKernel is the newest cloud kernel of the machine's own Debian release with
+// its debug symbols, from the cache or, verified by apt's lists, from the archive.
+// It calls the network only for what the cache lacks. Where apt knows no such
+// kernel even after an update, the newest one in the cache serves. It says on
+// progress what takes long.
+func CloudKernel(ctx context.Context, cache string, progress io.Writer) (*Kernel, error) {
+	if runtime.GOARCH != "amd64" {
+		return nil, fmt.Errorf("debian: no test kernel for %s, only for amd64", runtime.GOARCH)
+	}
+	k, err := getKernel(ctx, cache, progress)
+	if err == nil || ctx.Err() != nil {
+		return k, err
+	}
+	// The lists may be missing, or older than what the archive still holds.
+	fmt.Fprintf(progress, "%v; fetching apt's lists anew\n", err)
+	if uerr := Update(ctx); uerr == nil {
+		k, err = getKernel(ctx, cache, progress)
+	} else {
+		err = errors.Join(err, uerr)
+	}
+	if err != nil {
+		if k, ok := newestKernel(cache); ok {
+			fmt.Fprintf(progress, "%v; going on with %s from the cache\n", err, k.Release)
+			return k, nil
+		}
+		return nil, err
+	}
+	return k, nil
+}
+
+// metaPackage depends on the newest cloud kernel.
+const metaPackage = "linux-image-cloud-amd64"
+
+func getKernel(ctx context.Context, cache string, progress io.Writer) (*Kernel, error) {
+	meta, err := Lookup(ctx, metaPackage)
+	if err != nil {
+		return nil, err
+	}
+	release, err := kernelRelease(meta.Depends)
+	if err != nil {
+		return nil, err
+	}
+	image, err := Lookup(ctx, "linux-image-"+release)
+	if err != nil {
+		return nil, err
+	}
+	root := filepath.Join(cache, "kernels", release+"_"+image.Version)
+	err = atomically(root, func(dir string) error {
+		symbols, err := Lookup(ctx, "linux-image-"+release+"-dbg")
+		if err != nil {
+			return err
+		}
+		if symbols.Version != image.Version {
+			return fmt.Errorf("debian: kernel %s has the version %s, but its symbols %s", release, image.Version, symbols.Version)
+		}
+		for _, part := range []struct {
+			Package
+			prefixes []string
+		}{
+			{image, []string{"boot/", "lib/modules/", "usr/lib/modules/"}},
+			{symbols, []string{"usr/lib/debug/boot/"}},
+		} {
+			fmt.Fprintf(progress, "getting %s %s (%d MB)\n", part.Name, part.Version, part.Size/1e6)
+			deb, err := part.Download(ctx, filepath.Join(cache, "dl"), progress)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(progress, "unpacking %s\n", filepath.Base(deb))
+			if err := Unpack(ctx, deb, dir, part.prefixes...); err != nil {
+				return err
+			}
+		}
+		// Since Debian 13 the modules are below usr, where / has a link.
+		if _, err := os.Stat(filepath.Join(dir, "lib")); errors.Is(err, fs.ErrNotExist) {
+			if err := os.Symlink("usr/lib", filepath.Join(dir, "lib")); err != nil {
+				return err
+			}
+		}
+		sums := image.SHA256 + "  " + filepath.Base(image.Filename) + "\n" + symbols.SHA256 + "  " + filepath.Base(symbols.Filename) + "\n"
+		if err := os.WriteFile(filepath.Join(dir, "SHA256SUMS"), []byte(sums), 0o644); err != nil {
+			return err
+		}
+		_, err = kernelIn(dir, release)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("debian: kernel %s: %w", release, err)
+	}
+	return kernelIn(root, release)
+}
+
+// kernelIn describes the kernel below root and reports what is not there.
+func kernelIn(root, release string) (*Kernel, error) {
+	k := &Kernel{
+		Release: release,
+		Root:    root,
+		Image:   filepath.Join(root, "boot", "vmlinuz-"+release),
+		Debug:   filepath.Join(root, "usr/lib/debug/boot", "vmlinux-"+release),
+	}
+	for _, p := range []string{k.Image, k.Debug, filepath.Join(root, "lib/modules", release)} {
+		if _, err := os.Stat(p); err != nil {
+			return nil, fmt.Errorf("debian: kernel %s is not whole: %w", release, err)
+		}
+	}
+	return k, nil
+}
+
+// newestKernel is the kernel of the cache that was unpacked last.
+func newestKernel(cache string) (*Kernel, bool) {
+	roots, _ := filepath.Glob(filepath.Join(cache, "kernels", "[0-9]*_*"))
+	var newest *Kernel
+	var when int64
+	for _, root := range roots {
+		release, _, _ := strings.Cut(filepath.Base(root), "_")
+		st, err := os.Stat(root)
+		if err != nil {
+			continue
+		}
+		if k, err := kernelIn(root, release); err == nil && st.ModTime().UnixNano() >= when {
+			newest, when = k, st.ModTime().UnixNano()
+		}
+	}
+	return newest, newest != nil
+}

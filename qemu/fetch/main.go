@@ -1,0 +1,47 @@
+// Command fetch gets what the machines of the tests run and what opens their
+// dumps into the cache: a kernel with its debug symbols, and readers that are new
+// enough. A second run finds everything there.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/gokdump/gokdump/qemu/debian"
+	"github.com/gokdump/gokdump/qemu/readers"
+	"github.com/gokdump/gokdump/qemu/steps"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "fetch: error: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	cache, err := debian.CacheDir()
+	if err != nil {
+		return err
+	}
+	log := steps.New(os.Stdout)
+	if err := log.Do("kernel and debug symbols (about 310 MB once)", func(note io.Writer) error {
+		k, err := debian.CloudKernel(ctx, cache, note)
+		if err == nil {
+			fmt.Printf("    %s in %s\n", k.Release, k.Root)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	return log.Do("readers: drgn, and crash 8.0.4 or later (about 200 MB once)", func(note io.Writer) error {
+		_, err := readers.Get(ctx, cache, note)
+		return err
+	})
+}
