@@ -72,10 +72,10 @@ func newEnough(out string) bool {
 // anything.
 func (r *Readers) Crash(ctx context.Context, vmlinux, core string, commands ...string) (map[string]string, error) {
 	// crash does not echo commands from a file; lines of our own keep their
-	// output apart. The echo is gdb's, which wants its line's end spelt out.
+	// output apart. Its own echo is gdb's and comes out of order.
 	var script strings.Builder
 	for i, c := range commands {
-		fmt.Fprintf(&script, "echo %s%d\\n\n%s\n", divider, i, c)
+		fmt.Fprintf(&script, "!echo %s%d\n%s\n", divider, i, c)
 	}
 	script.WriteString("quit\n")
 	file, err := os.CreateTemp("", "gokdump-crash-")
