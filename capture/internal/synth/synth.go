@@ -37,6 +37,15 @@ const (
 // Range is a span of physical addresses in bytes; End is not in it.
 type Range struct{ Start, End uint64 }
 
+// Ranges makes ranges of pairs of bounds: start, end, start, end.
+func Ranges(bounds ...uint64) []Range {
+	var out []Range
+	for i := 0; i+1 < len(bounds); i += 2 {
+		out = append(out, Range{bounds[i], bounds[i+1]})
+	}
+	return out
+}
+
 // Record is one record of the kernel log.
 type Record struct {
 	TimeNS   uint64

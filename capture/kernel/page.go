@@ -1,0 +1,157 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+)
+
+// PageLayout knows how a kernel lays out and marks struct page. Its methods
+// take the bytes of one struct page, of Size bytes or more, and answer false
+// for what this kernel does not let us know. It does not change once made.
+type PageLayout struct {
+	// Size is sizeof(struct page) in bytes.
+	Size uint64
+	// Unknown names what cannot be told from this VMCOREINFO, each with what
+	// follows from it.
+	Unknown []string
+	// FreeOrders is LENGTH(zone.free_area): orders of free blocks are below it.
+	FreeOrders uint64
+
+	flags, mapping, mapcount, refcount, private, head int
+	hasRefcount                                       bool
+
+	lru, privateBit, swapcache, swapbacked, slab, hwpoison uint64 // masks; 0: no such bit
+	reserved, headMask                                     uint64
+	types                                                  pageTypes
+	slabKnown                                              bool
+
+	order    int // offset of the order byte in page[1]; -1: unknown
+	dtor     int // offset of the destructor in page[1]; -1: none
+	dtorHuge byte
+	hugetlb  uint64 // mask of PG_hugetlb in page[1].flags
+
+	pageShift uint
+}
+
+// pageTypes are values of _mapcount that mark a page's use.
+type pageTypes struct{ buddy, offline, slab, hugetlb, unaccepted pageType }
+
+// pageType is one value: equal in all bits, or since 6.12, when its low 24 bits
+// are 0, in the top byte, since a type may use the lower ones.
+type pageType struct {
+	value uint32 // 0: no such type
+	shift uint
+}
+
+func (t pageType) is(mapcount uint32) bool { return t.value != 0 && mapcount>>t.shift == t.value }
+
+// NewPageLayout derives the layout from VMCOREINFO. It is an error when a key
+// is missing without which no page could be judged.
+func NewPageLayout(info *Info) (*PageLayout, error) {
+	l := &PageLayout{order: -1, dtor: -1, pageShift: uint(bits.TrailingZeros64(info.PageSize))}
+	size, ok := info.Size("page")
+	if !ok || size < minStructPage || size > maxStructPage || size%8 != 0 {
+		return nil, fmt.Errorf("layout of struct page of kernel %s: SIZE(page) is %d or missing", info.Release, size)
+	}
+	l.Size = size
+	for _, m := range []struct {
+		to    *int
+		width uint64
+		names []string
+	}{
+		{&l.flags, 8, []string{"page.flags"}},
+		{&l.mapping, 8, []string{"page.mapping"}},
+		{&l.mapcount, 4, []string{"page._mapcount"}},
+		{&l.private, 8, []string{"page.private"}},
+		{&l.head, 8, []string{"page.compound_info", "page.compound_head"}}, // renamed in 7.1
+	} {
+		off, err := l.member(info, m.width, m.names...)
+		if err != nil {
+			return nil, fmt.Errorf("layout of struct page of kernel %s: %w", info.Release, err)
+		}
+		*m.to = off
+	}
+	if off, err := l.member(info, 4, "page._refcount", "page._count"); err == nil {
+		l.refcount, l.hasRefcount = off, true
+	}
+	l.readBits(info)
+	l.readTypes(info)
+	l.readCompound(info)
+	return l, nil
+}
+
+// member finds the first offset of names that is exported.
+func (l *PageLayout) member(info *Info, width uint64, names ...string) (int, error) {
+	for _, n := range names {
+		off, ok := info.Offset(n)
+		if !ok {
+			continue
+		}
+		if off+width > l.Size || off > l.Size {
+			return 0, fmt.Errorf("OFFSET(%s) is %d in %d bytes", n, off, l.Size)
+		}
+		return int(off), nil
+	}
+	return 0, fmt.Errorf("VMCOREINFO has no OFFSET(%s)", names[0])
+}
+
+func (l *PageLayout) unknown(format string, a ...any) {
+	l.Unknown = append(l.Unknown, fmt.Sprintf(format, a...))
+}
+
+func (l *PageLayout) f(p []byte) uint64 { return binary.LittleEndian.Uint64(p[l.flags:]) }
+func (l *PageLayout) t(p []byte) uint32 { return binary.LittleEndian.Uint32(p[l.mapcount:]) }
+
+// IsUninit tells that the kernel has not initialised this struct page: all its
+// flags are set (PAGE_POISON_PATTERN, include/linux/page-flags.h).
+func (l *PageLayout) IsUninit(p []byte) bool { return l.f(p) == ^uint64(0) }
+
+// IsTail tells that the page is a compound page's, and not its first. Of the
+// field only bit 0 has a meaning in all kernels.
+func (l *PageLayout) IsTail(p []byte) bool { return p[l.head]&1 != 0 }
+
+// IsHead tells that the page is the first of a compound page.
+func (l *PageLayout) IsHead(p []byte) bool { return l.f(p)&l.headMask != 0 }
+
+// IsSlab tells that the page belongs to the slab allocator; its mapping and
+// private fields are then something else.
+func (l *PageLayout) IsSlab(p []byte) bool {
+	return l.f(p)&l.slab != 0 || l.types.slab.is(l.t(p))
+}
+
+// IsFree tells that a block of 2^order free pages starts here. The order is
+// not checked against FreeOrders.
+func (l *PageLayout) IsFree(p []byte) (order uint64, free bool) {
+	if !l.types.buddy.is(l.t(p)) || l.IsSlab(p) {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint64(p[l.private:]), true
+}
+
+// IsUnaccepted tells that a block of the greatest order starts here that the
+// guest has not accepted from its host yet (TDX, SEV-SNP); it cannot be read.
+func (l *PageLayout) IsUnaccepted(p []byte) bool { return l.types.unaccepted.is(l.t(p)) }
+
+// IsOffline tells that a balloon or hypervisor driver took the page out of use.
+func (l *PageLayout) IsOffline(p []byte) bool { return l.types.offline.is(l.t(p)) && !l.IsSlab(p) }
+
+// IsPoisoned tells that the page had a memory error.
+func (l *PageLayout) IsPoisoned(p []byte) bool { return l.f(p)&l.hwpoison != 0 }
+
+// IsAnon tells that the page is anonymous memory of a process.
+func (l *PageLayout) IsAnon(p []byte) bool { return l.slabKnown && p[l.mapping]&1 != 0 && !l.IsSlab(p) }
+
+// IsCache tells that the page is on an LRU list or in the swap cache.
+func (l *PageLayout) IsCache(p []byte) bool {
+	f := l.f(p)
+	return f&l.lru != 0 || l.swapcache != 0 && f&l.swapcache == l.swapcache
+}
+
+// IsPrivate tells that the file system keeps private data with the page.
+func (l *PageLayout) IsPrivate(p []byte) bool { return l.f(p)&l.privateBit != 0 }
+
+// IsReserved guesses whether the page was allocated before the buddy allocator
+// was up, as the first per-cpu areas are. The bit is not exported; it lies
+// before PG_private in all kernels. Good for a priority, not for a decision.
+func (l *PageLayout) IsReserved(p []byte) bool { return l.f(p)&l.reserved != 0 }
