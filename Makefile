@@ -1,0 +1,81 @@
+# gokdump. "make help" lists the targets.
+
+GO     ?= go
+prefix ?= /usr
+DESTDIR ?=
+
+bindir  := $(DESTDIR)$(prefix)/sbin
+libdir  := $(DESTDIR)$(prefix)/lib/gokdump
+unitdir := $(DESTDIR)$(prefix)/lib/systemd/system
+
+export CGO_ENABLED := 0
+# mke2fs and its like are in no ordinary user's PATH.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.PHONY: help
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+.PHONY: build
+build: ## build the commands into build/, static
+	$(GO) build -trimpath -ldflags "-s -w" -o build/ ./cmd/...
+
+.PHONY: demo
+demo: setup ## crash a real kernel in a virtual machine and open its dump
+	@$(GO) run ./qemu/demo
+
+.PHONY: test
+test: ## everything, from nothing: what CI runs
+	@$(MAKE) --no-print-directory setup
+	@$(MAKE) --no-print-directory fetch
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory test-vm
+
+.PHONY: test-unit
+test-unit: ## unit tests and tests of the commands; needs nothing but Go
+	$(GO) test ./...
+
+.PHONY: test-vm
+test-vm: ## crash real kernels in virtual machines
+	$(GO) test -tags vm -count=1 -timeout 30m -parallel 2 -v ./qemu/smoke
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for some seconds
+	@GO="$(GO)" scripts/fuzz 3s
+
+.PHONY: check
+check: fmt vet staticcheck ## gofmt, vet for both architectures, staticcheck
+
+.PHONY: fmt
+fmt: ## fail on code that gofmt would change
+	@bad=$$(gofmt -l .); [ -z "$$bad" ] || { echo "gofmt would change:"; echo "$$bad"; exit 1; }
+
+.PHONY: vet
+vet: ## go vet for amd64 and arm64
+	GOARCH=amd64 $(GO) vet -tags vm ./...
+	GOARCH=arm64 $(GO) vet -tags vm ./...
+
+.PHONY: staticcheck
+staticcheck: ## the linter that go.mod pins
+	$(GO) tool staticcheck -tags vm ./...
+
+.PHONY: setup
+setup: ## install what the tests need; does nothing where all is there
+	@scripts/setup
+
+.PHONY: fetch
+fetch: ## get the kernel, its symbols and the readers into the cache
+	@$(GO) run ./qemu/fetch
+
+.PHONY: install
+install: build ## install into $(DESTDIR)$(prefix)
+	install -d $(bindir) $(libdir) $(unitdir)
+	install -m 0755 build/kdump-mkinitramfs build/kdump-arm build/kdump-vmcore $(bindir)
+	install -m 0755 build/kdump-init $(libdir)
+	install -m 0644 scripts/gokdump.service $(unitdir)
+
+.PHONY: clean
+clean: ## remove build/; the cache of downloads stays
+	rm -rf build
