@@ -1,0 +1,54 @@
+package capture
+
+import (
+	"errors"
+	"maps"
+	"slices"
+)
+
+// finish writes what is said about the capture. README.txt comes before
+// report.json, whose presence then means that the capture ended.
+func (r *run) finish() {
+	r.step = "write report"
+	r.rep.Finished = r.now().UTC()
+	if r.dir == nil {
+		return
+	}
+	var errs []error
+	if r.cfg.CaptureLog != nil {
+		errs = append(errs, r.put(CaptureLogName, r.cfg.CaptureLog()))
+	} else {
+		r.drop(CaptureLogName)
+	}
+	errs = append(errs, r.put(ReadmeName, []byte(readme(r.rep))))
+	doc, err := r.rep.JSON()
+	if err == nil {
+		err = r.put(ReportName, doc)
+	}
+	if err := errors.Join(append(errs, err)...); err != nil {
+		// The dump may be whole all the same, but whoever looks for the
+		// report must not wait for it.
+		r.rep.fail(r.step, err)
+		r.say("failed: %v", err)
+	}
+}
+
+func (r *run) put(name string, text []byte) error {
+	n, err := r.writeHeld(name, text)
+	if err != nil {
+		return err
+	}
+	r.rep.Files = append(r.rep.Files, File{Name: name, Bytes: n})
+	return nil
+}
+
+// drop lets go of a held file that will not be written.
+func (r *run) drop(name string) {
+	for _, h := range r.held {
+		if h.Name() == name {
+			h.Abandon()
+		}
+	}
+}
+
+func sortedKeys(m map[string]uint64) []string { return slices.Sorted(maps.Keys(m)) }
