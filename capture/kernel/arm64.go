@@ -11,9 +11,10 @@ import (
 type arm64 struct {
 	root     uint64
 	pageBits uint
-	va       uint // virtual address bits
-	lpa      bool // 64 KiB pages: bits 15:12 are address bits 51:48
-	lpa2     bool // 4 and 16 KiB pages: bits 9:8 are address bits 51:50
+	va       uint   // virtual address bits
+	lpa      bool   // 64 KiB pages: bits 15:12 are address bits 51:48
+	lpa2     bool   // 4 and 16 KiB pages: bits 9:8 are address bits 51:50
+	delta    uint64 // kimage_voffset
 	lv       []level
 }
 
@@ -34,7 +35,7 @@ func newARM64(info *Info) (*arm64, error) {
 	if !ok || !ok2 {
 		return nil, errors.New("VMCOREINFO has no SYMBOL(swapper_pg_dir) or NUMBER(kimage_voffset)")
 	}
-	a := &arm64{pageBits: uint(bits.TrailingZeros64(info.PageSize)), va: uint(actual), root: pgd - uint64(offset)}
+	a := &arm64{pageBits: uint(bits.TrailingZeros64(info.PageSize)), va: uint(actual), root: pgd - uint64(offset), delta: uint64(offset)}
 	if a.root >= 1<<52 || a.root%64 != 0 {
 		return nil, fmt.Errorf("swapper_pg_dir at physical %#x: SYMBOL %#x and kimage_voffset %#x do not fit", a.root, pgd, uint64(offset))
 	}
@@ -57,6 +58,8 @@ func newARM64(info *Info) (*arm64, error) {
 
 func (a *arm64) geometry() (uint64, []level) { return a.root, a.lv }
 func (a *arm64) kernel(va uint64) bool       { return va >= -(uint64(1) << a.va) }
+
+func (a *arm64) image(va, pa uint64) bool { return va-pa == a.delta }
 
 func (a *arm64) decode(entry uint64, i int) (pa uint64, leaf bool, err error) {
 	const valid, table = 1, 2

@@ -29,6 +29,8 @@ type arch interface {
 	decode(entry uint64, i int) (pa uint64, leaf bool, err error)
 	// kernel tells whether va lies in the kernel's half.
 	kernel(va uint64) bool
+	// image tells whether va to pa is how the kernel's own image is mapped.
+	image(va, pa uint64) bool
 }
 
 // Space translates the kernel's virtual addresses and reads at them. One
@@ -71,6 +73,10 @@ func (s *Space) With(mem Memory) *Space {
 
 // IsKernel tells whether va lies in the kernel's half of the address space.
 func (s *Space) IsKernel(va uint64) bool { return s.arch.kernel(va) }
+
+// IsImage tells whether the mapping is one of the kernel's own image, not of a
+// module or anything else.
+func (s *Space) IsImage(m Mapping) bool { return s.arch.image(m.VA, m.PA) }
 
 // Translate gives the physical address of va, and how many bytes from there on
 // belong to the same mapping (at least 1). An address that is not mapped gives

@@ -17,6 +17,7 @@ type x86 struct {
 	root   uint64
 	mask   uint64 // address bits of an entry
 	lowest uint64 // first address of the kernel's half
+	delta  uint64 // of an image address over its physical one
 	lv     []level
 }
 
@@ -37,7 +38,7 @@ func newX86(info *Info) (*x86, error) {
 	if top < x86StartKernelMap {
 		return nil, fmt.Errorf("SYMBOL(init_top_pgt) is %#x, not an address of the kernel image", top)
 	}
-	a := &x86{mask: x86Address, lowest: 0xffff800000000000}
+	a := &x86{mask: x86Address, lowest: 0xffff800000000000, delta: x86StartKernelMap - uint64(base)}
 	a.lv = []level{{39, 9}, {30, 9}, {21, 9}, {12, 9}}
 	if l5, _ := info.Number("pgtable_l5_enabled"); l5 != 0 {
 		a.lv = append([]level{{48, 9}}, a.lv...)
@@ -55,6 +56,8 @@ func newX86(info *Info) (*x86, error) {
 
 func (a *x86) geometry() (uint64, []level) { return a.root, a.lv }
 func (a *x86) kernel(va uint64) bool       { return va >= a.lowest }
+
+func (a *x86) image(va, pa uint64) bool { return va >= x86StartKernelMap && va-pa == a.delta }
 
 func (a *x86) decode(entry uint64, i int) (pa uint64, leaf bool, err error) {
 	if entry&x86Present == 0 {

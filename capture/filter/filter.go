@@ -1,0 +1,244 @@
+// Package filter decides which pages of a crashed machine a dump keeps.
+//
+// It makes one pass over the struct pages of all RAM and drops what the dump
+// level names, on positive evidence only: what it does not understand, cannot
+// read or finds absurd stays in the dump, and [Result.Warnings] says so. Pages
+// of the kernel image, its page tables and its struct pages are never dropped.
+// It reads nothing but those and never looks at the content of a page, so that
+// zero pages (level 1) are the business of whoever copies them.
+//
+// Facts: the levels are makedumpfile(8)'s; the meaning of the bits is
+// capture/kernel's business.
+package filter
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"github.com/gokdump/gokdump/capture/kernel"
+	"github.com/gokdump/gokdump/capture/pfnset"
+	"github.com/gokdump/gokdump/capture/vmcore"
+)
+
+// The bits of a dump level: what is left out, as in makedumpfile(8).
+const (
+	LevelZero         = 1  // pages that hold zeros only; not decided here
+	LevelCache        = 2  // page cache without private data
+	LevelCachePrivate = 4  // page cache with and without private data
+	LevelUser         = 8  // anonymous and hugetlb pages
+	LevelFree         = 16 // pages of the buddy allocator
+	LevelMax          = 31
+)
+
+// maxPFN bounds physical memory: 52 address bits with 4 KiB pages.
+const maxPFN = 1 << 40
+
+// Class is what a page was found to be.
+type Class uint8
+
+// The classes. Zero pages are counted by whoever reads the pages.
+const (
+	Kept         Class = iota // stays in the dump
+	Cache                     // page cache without private data
+	CachePrivate              // page cache with private data
+	User                      // anonymous or hugetlb
+	Free                      // free, or not accepted from the host yet
+	HWPoison                  // has a memory error
+	Offline                   // taken out of use by a balloon or a hypervisor driver
+	NumClasses                // the number of classes
+)
+
+var classNames = [NumClasses]string{"kept", "cache", "cache-private", "user", "free", "hwpoison", "offline"}
+
+// String is the class's name in reports.
+func (c Class) String() string {
+	if c < NumClasses {
+		return classNames[c]
+	}
+	return fmt.Sprintf("class %d", uint8(c))
+}
+
+// Options of [Scan].
+type Options struct {
+	Level    int                      // 0 to 31, the sum of Level bits
+	Workers  int                      // goroutines; 0 takes GOMAXPROCS
+	Progress func(done, total uint64) // pages of RAM; may be nil; called by one goroutine
+}
+
+// Result is what [Scan] found.
+type Result struct {
+	// RAM is all pages that lie in RAM, in whole or in part.
+	RAM *pfnset.Set
+	// Keep is the part of RAM that the dump keeps.
+	Keep *pfnset.Set
+	// First is the part of Keep without which no tool opens a dump: kernel
+	// image, page tables, struct pages, mem_section, what is mapped in the
+	// vmalloc area (stacks, modules), what was allocated at boot (per-cpu
+	// areas) and, unless it is very much, slab. nil when none of it is known.
+	First *pfnset.Set
+	// Counts has pages by class; they add up to the pages of RAM.
+	Counts map[Class]uint64
+	// Warnings tell what was not understood and what was done instead.
+	Warnings []string
+}
+
+// Scan decides on every page of RAM. info may be nil: then all is kept. The
+// error is ctx's, or tells that the options or the core are unusable; a kernel
+// that is not understood is no error but a warning, and its pages are kept.
+func Scan(ctx context.Context, src vmcore.Source, info *kernel.Info, opt Options) (*Result, error) {
+	if opt.Level < 0 || opt.Level > LevelMax {
+		return nil, fmt.Errorf("filter: dump level %d is not between 0 and %d", opt.Level, LevelMax)
+	}
+	if opt.Workers <= 0 {
+		opt.Workers = runtime.GOMAXPROCS(0)
+	}
+	res, err := newResult(src)
+	if err != nil {
+		return nil, err
+	}
+	r, err := src.NewReader()
+	if err != nil {
+		return nil, fmt.Errorf("filter: %w", err)
+	}
+	defer r.Close()
+	s := &scan{src: src, info: info, opt: opt, res: res, pageSize: src.PageSize()}
+	if err := s.run(ctx, r); err != nil {
+		return nil, fmt.Errorf("filter: %w", err)
+	}
+	res.Counts[Kept] = res.Keep.Len()
+	return res, nil
+}
+
+func newResult(src vmcore.Source) (*Result, error) {
+	ram := src.RAM()
+	if len(ram) == 0 {
+		return nil, fmt.Errorf("filter: the core holds no RAM")
+	}
+	limit := (ram[len(ram)-1].End-1)/src.PageSize() + 1
+	if limit > maxPFN {
+		return nil, fmt.Errorf("filter: the core claims RAM up to %#x, beyond 52 address bits", ram[len(ram)-1].End)
+	}
+	res := &Result{RAM: pfnset.New(limit), Counts: map[Class]uint64{}}
+	for _, r := range ram {
+		if r.End > r.Start {
+			res.RAM.AddRange(r.Start/src.PageSize(), (r.End-1)/src.PageSize()+1)
+		}
+	}
+	res.Keep = res.RAM.Clone()
+	return res, nil
+}
+
+// scan is one run of Scan.
+type scan struct {
+	src      vmcore.Source
+	info     *kernel.Info
+	opt      Options
+	res      *Result
+	pageSize uint64
+
+	space  *kernel.Space
+	layout *kernel.PageLayout
+	memmap *kernel.MemMap
+
+	pinned   *pfnset.Set // never dropped
+	image    *pfnset.Set // the part of pinned that is the kernel image
+	first    *pfnset.Set // to go first, beside pinned
+	slab     *pfnset.Set
+	pinHits  uint64 // pinned pages, not of the image, that looked droppable
+	total    tally
+	done     uint64
+	garbage  int
+	unreadBy error
+}
+
+func (s *scan) warn(format string, a ...any) {
+	s.res.Warnings = append(s.res.Warnings, fmt.Sprintf(format, a...))
+}
+
+// run does the steps; what fails keeps the pages that depend on it.
+func (s *scan) run(ctx context.Context, r vmcore.Reader) error {
+	limit := s.res.RAM.Limit()
+	s.pinned, s.image, s.first, s.slab = pfnset.New(limit), pfnset.New(limit), pfnset.New(limit), pfnset.New(limit)
+	for _, k := range s.src.KernelImage() {
+		s.addImage(k.Start, k.End)
+	}
+	known, err := s.understand(ctx, r)
+	if err != nil {
+		return err
+	}
+	// nothing to drop: the struct pages need not be read
+	_, poison := s.number("PG_hwpoison")
+	if known && (s.opt.Level > LevelZero || poison) {
+		if err := s.sections(ctx, r); err != nil {
+			return err
+		}
+		s.judge()
+	}
+	s.finishFirst()
+	if s.opt.Progress != nil {
+		n := s.res.RAM.Len()
+		s.opt.Progress(n, n)
+	}
+	return nil
+}
+
+func (s *scan) addImage(start, end uint64) {
+	if end > start {
+		s.image.AddRange(start/s.pageSize, (end-1)/s.pageSize+1)
+		s.pinned.AddRange(start/s.pageSize, (end-1)/s.pageSize+1)
+	}
+}
+
+func (s *scan) number(name string) (int64, bool) {
+	if s.info == nil {
+		return 0, false
+	}
+	return s.info.Number(name)
+}
+
+// understand prepares what the decision needs; false when all must be kept.
+func (s *scan) understand(ctx context.Context, r vmcore.Reader) (bool, error) {
+	const kept = "all pages are kept"
+	if s.info == nil {
+		s.warn("the core has no usable VMCOREINFO: %s", kept)
+		return false, nil
+	}
+	if s.info.PageSize != s.pageSize {
+		s.warn("VMCOREINFO has pages of %d bytes, the core of %d: %s", s.info.PageSize, s.pageSize, kept)
+		return false, nil
+	}
+	var err error
+	if s.space, err = kernel.NewSpace(s.info, s.src.Machine(), r); err != nil {
+		s.warn("%v: %s", err, kept)
+		return false, nil
+	}
+	if err := s.walkTables(ctx); err != nil {
+		return false, err
+	}
+	if s.memmap, err = kernel.NewMemMap(s.info, s.space, s.src.RAM()); err != nil {
+		s.warn("%v: %s", err, kept)
+		return false, nil
+	}
+	if s.layout, err = kernel.NewPageLayout(s.info); err != nil {
+		s.warn("%v: %s", err, kept)
+		return false, nil
+	}
+	if s.opt.Level > LevelZero {
+		for _, u := range s.layout.Unknown {
+			s.warn("%s", u)
+		}
+	}
+	if n := s.memmap.Bad + s.memmap.Absent; n > 0 && s.opt.Level > LevelZero {
+		s.warn("%d of %d memory sections with RAM have no usable struct pages %s: their pages are kept",
+			n, n+len(s.memmap.Sections), brackets(s.memmap.FirstBad))
+	}
+	return true, s.pinMaps(ctx)
+}
+
+func brackets(s string) string {
+	if s == "" {
+		return "(absent)"
+	}
+	return "(" + s + ")"
+}

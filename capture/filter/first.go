@@ -1,0 +1,107 @@
+package filter
+
+import (
+	"context"
+
+	"github.com/gokdump/gokdump/capture/kernel"
+	"github.com/gokdump/gokdump/capture/pfnset"
+)
+
+// slabFirst is the most slab, in bytes, that goes first; a machine whose slab
+// is mostly directory entries would put everything first.
+const slabFirst = 2 << 30
+
+// walkTables collects the kernel's page tables, what is mapped outside of the
+// direct map, and the image when the core does not tell it.
+func (s *scan) walkTables(ctx context.Context) error {
+	noImage := len(s.src.KernelImage()) == 0
+	var direct uint64 // address in the direct map less physical address
+	found := false
+	page := s.pageSize
+	skipped, err := s.space.Walk(ctx, s.res.RAM.Limit(),
+		func(start, end uint64) { s.pinned.AddRange(start, end) },
+		func(m kernel.Mapping) {
+			if s.space.IsImage(m) {
+				if noImage {
+					s.addImage(m.PA, m.PA+m.Size)
+				}
+				return
+			}
+			// the direct map is the first area of all, and well aligned
+			if delta := m.VA - m.PA; !found && delta%(1<<21) == 0 {
+				direct, found = delta, true
+			}
+			if m.VA-m.PA != direct {
+				s.first.AddRange(m.PA/page, (m.PA+m.Size)/page)
+			}
+		})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil || skipped > 0 {
+		s.warn("%d of the kernel's page tables cannot be read (%v): what they map does not go first", skipped, err)
+	}
+	return nil
+}
+
+// pinMaps pins the memory that holds struct pages and mem_section.
+func (s *scan) pinMaps(ctx context.Context) error {
+	for _, t := range s.memmap.Tables {
+		s.pin(t)
+	}
+	for _, sec := range s.memmap.Sections {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s.pin(kernel.Span{VA: sec.Map, Size: (sec.End - sec.Start) * s.layout.Size})
+	}
+	return nil
+}
+
+func (s *scan) pin(t kernel.Span) {
+	for at := uint64(0); at < t.Size; {
+		pa, n, err := s.space.Translate(t.VA + at)
+		if err != nil { // a section need not be mapped as a whole
+			at = (t.VA+at)&^(s.pageSize-1) + s.pageSize - t.VA
+			continue
+		}
+		n = min(n, t.Size-at)
+		s.pinned.AddRange(pa/s.pageSize, (pa+n-1)/s.pageSize+1)
+		at += n
+	}
+}
+
+// finishFirst makes First of all that was collected, as a part of Keep.
+func (s *scan) finishFirst() {
+	sets := []*pfnset.Set{s.pinned, s.first}
+	if s.slab.Len()*s.pageSize <= slabFirst {
+		sets = append(sets, s.slab)
+	}
+	first := pfnset.New(s.res.RAM.Limit())
+	var sum, b, keep [pfnset.ChunkPFNs / 8]byte
+	for pfn := uint64(0); pfn < first.Limit(); pfn += pfnset.ChunkPFNs {
+		clear(sum[:])
+		some := false
+		for _, set := range sets {
+			if set.LenRange(pfn, pfn+pfnset.ChunkPFNs) == 0 {
+				continue
+			}
+			some = true
+			set.Bytes(b[:], pfn)
+			for i := range sum {
+				sum[i] |= b[i]
+			}
+		}
+		if !some {
+			continue
+		}
+		s.res.Keep.Bytes(keep[:], pfn)
+		for i := range sum {
+			sum[i] &= keep[i]
+		}
+		first.SetBytes(sum[:], pfn)
+	}
+	if first.Len() > 0 {
+		s.res.First = first
+	}
+}
