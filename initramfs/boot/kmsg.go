@@ -59,6 +59,19 @@ func Kmsg() ([]byte, error) {
 	return ReadKmsg(func(p []byte) (int, error) { return unix.Read(fd, p) })
 }
 
+// CaptureLog gives the text of capture.log: this log's own lines, then what kmsg,
+// mostly [Kmsg], gives of the running kernel's log.
+func (l *Log) CaptureLog(kmsg func() ([]byte, error)) []byte {
+	out := append([]byte("== kdump-init ==\n"), l.Own()...)
+	out = append(out, "\n== the capture kernel's log ==\n"...)
+	b, err := kmsg()
+	out = append(out, b...)
+	if err != nil {
+		out = fmt.Appendf(out, "(%v)\n", err)
+	}
+	return out
+}
+
 // ReadKmsg reads records until there are no more, as lines like dmesg(1) shows
 // them, the last [MaxKmsg] bytes. read is read(2) of a /dev/kmsg that does not
 // block: one record per call, EAGAIN at the end, EPIPE where records were

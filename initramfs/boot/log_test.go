@@ -200,3 +200,13 @@ func TestParsePrintk(t *testing.T) {
 		}
 	}
 }
+
+func TestCaptureLog(t *testing.T) {
+	l := NewLog(nil, nil, 0, false)
+	l.Infof("mine")
+	got := string(l.CaptureLog(func() ([]byte, error) { return []byte("[ 1.0] theirs\n"), unix.EIO }))
+	want := "== kdump-init ==\nkdump: mine\n\n== the capture kernel's log ==\n[ 1.0] theirs\n(input/output error)\n"
+	if got != want {
+		t.Errorf("got %q", got)
+	}
+}
