@@ -24,7 +24,7 @@ type file struct {
 	mu        sync.Mutex // over the fields below
 	closed    bool
 	committed string // the name it got
-	lost      error // what a write back reported; the kernel tells it only once
+	lost      error  // what a write back reported; the kernel tells it only once
 }
 
 // Write implements [File].

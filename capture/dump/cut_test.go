@@ -1,0 +1,262 @@
+package dump
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/gokdump/gokdump/capture/codec"
+	"github.com/gokdump/gokdump/capture/vmcore"
+)
+
+// A disk that is full after every number of blocks gives an error, or a dump
+// that opens and is right in every page it has.
+func TestFullDisk(t *testing.T) {
+	for _, fresh := range []bool{false, true} {
+		for _, workers := range []int{1, 3} {
+			t.Run(fmt.Sprintf("fresh=%v/%d", fresh, workers), func(t *testing.T) { fullDisk(t, fresh, workers) })
+		}
+	}
+}
+
+func fullDisk(t *testing.T, fresh bool, workers int) {
+	core := newFakeCore(4096)
+	sel := core.selection(some, early)
+	whole := newMemFile(-1)
+	if _, err := Write(t.Context(), whole, core, sel, Meta{}, Options{Codec: codec.Snappy}); err != nil {
+		t.Fatal(err)
+	}
+	all := len(whole.data)/diskBlock + 1
+	l, _ := LayoutOf(core, sel.Keep)
+	var usable, last uint64
+	var rooms []int
+	for room := 0; room <= all; room += 1 + room/20 {
+		rooms = append(rooms, room)
+	}
+	for _, room := range append(rooms, all, all+1) {
+		f := newMemFile(room)
+		f.fresh = fresh
+		st, err := Write(t.Context(), f, core, sel, Meta{}, Options{Codec: codec.Snappy, Workers: workers})
+		if err != nil {
+			if !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("room for %d of %d blocks: %v", room, all, err)
+			}
+			var e *NoRoomError
+			if need := l.Data/diskBlock + 1; int64(room) < need-1 && (!errors.As(err, &e) || e.Need != l.Data || e.Free != int64(room*diskBlock)) {
+				t.Fatalf("room for %d of %d blocks: %v", room, need, err)
+			}
+			if bytes.HasPrefix(f.data, []byte("KDUMP")) {
+				t.Fatalf("room for %d of %d blocks: an error, but the file is signed", room, all)
+			}
+			continue
+		}
+		k := reopen(t, f)
+		usable++
+		n := sameAs(t, k, core, sel.Keep, !st.Partial)
+		addsUp(t, st, sel, k, f)
+		if st.Partial && !errors.Is(st.Cause, syscall.ENOSPC) {
+			t.Fatalf("cause is %v", st.Cause)
+		}
+		if st.Rest.Bytes > 0 && workers == 1 && st.First.Stored != st.First.Pages {
+			t.Fatalf("room for %d blocks: %+v before %+v", room, st.Rest, st.First)
+		}
+		if _, err := Verify(t.Context(), k, VerifyOptions{Every: 1}); err != nil {
+			t.Fatalf("Verify: %v", err)
+		}
+		last = n
+	}
+	if usable < 20 || last != sel.Keep.Len() {
+		t.Errorf("%d usable dumps, the last with %d of %d pages", usable, last, sel.Keep.Len())
+	}
+}
+
+// The context ends before, at some read in the middle, or at the last one.
+func TestContextEnds(t *testing.T) {
+	core := newFakeCore(4096)
+	sel := core.selection(some, early)
+	var reads int64
+	count := *core
+	n := new(atomic.Int64)
+	count.reads = func() { n.Add(1) }
+	if _, err := Write(t.Context(), newMemFile(-1), &count, sel, Meta{}, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	reads = n.Load()
+	why := errors.New("deadline of the plan")
+	partial := 0
+	for _, workers := range []int{1, 4} {
+		for at := int64(0); at <= reads+5; at += 1 + reads/25 {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			var n atomic.Int64
+			c := *core
+			c.reads = func() {
+				if n.Add(1) == at {
+					cancel(why)
+				}
+			}
+			if at == 0 {
+				cancel(why)
+			}
+			f := newMemFile(-1)
+			st, err := Write(ctx, f, &c, sel, Meta{}, Options{Codec: codec.LZO, Workers: workers})
+			cancel(nil)
+			if at == 0 {
+				if !errors.Is(err, ErrNothing) || !errors.Is(err, why) || bytes.HasPrefix(f.data, []byte("KDUMP")) {
+					t.Fatalf("ended before: %v", err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatalf("ended at read %d: %v", at, err)
+			}
+			if st.Partial {
+				partial++
+				if !errors.Is(st.Cause, why) {
+					t.Fatalf("cause is %v", st.Cause)
+				}
+			}
+			k := reopen(t, f)
+			sameAs(t, k, core, sel.Keep, !st.Partial)
+			addsUp(t, st, sel, k, f)
+		}
+	}
+	if partial < 20 {
+		t.Errorf("only %d dumps were partial", partial)
+	}
+}
+
+func TestUnreadable(t *testing.T) {
+	eio := fmt.Errorf("read: %w", syscall.EIO)
+	for _, tt := range []struct {
+		name   string
+		bad    func(pfn uint64) error
+		lost   func(n uint64) bool // is so many unreadable pages right
+		maxTry int64
+	}{
+		{"none", func(uint64) error { return nil }, func(n uint64) bool { return n == 0 }, 200},
+		{"one", at(40007, eio), func(n uint64) bool { return n == 1 }, 500},
+		{"scattered", func(p uint64) error { return when(p%50 == 1, eio) }, func(n uint64) bool { return n == 34 }, 2000},
+		{"not there", func(p uint64) error { return when(p >= 40500, fmt.Errorf("read: %w", vmcore.ErrNoPage)) },
+			func(n uint64) bool { return n == 501 }, 3000},
+		// From the first bad page to the end of the block each: some good ones go too.
+		{"a long run", func(p uint64) error { return when(p >= 40100 && p < 40800, eio) },
+			func(n uint64) bool { return n >= 700 && n < 700+blockPages }, 700},
+	} {
+		for _, workers := range []int{1, 4} {
+			core, f := newFakeCore(4096), newMemFile(-1)
+			core.bad = map[uint64]error{}
+			sel := core.selection(nil, nil)
+			for pfn, ok := sel.Keep.Next(0); ok; pfn, ok = sel.Keep.Next(pfn + 1) {
+				if err := tt.bad(pfn); err != nil {
+					core.bad[pfn] = err
+				}
+			}
+			var tries atomic.Int64
+			core.reads = func() { tries.Add(1) }
+			st, err := Write(t.Context(), f, core, sel, Meta{}, Options{Codec: codec.Zstd, Workers: workers})
+			if err != nil {
+				t.Fatalf("%s: %v", tt.name, err)
+			}
+			k := reopen(t, f)
+			n := sameAs(t, k, core, sel.Keep, false)
+			addsUp(t, st, sel, k, f)
+			if !tt.lost(st.Unreadable) || n+st.Unreadable != st.Pages || tries.Load() > tt.maxTry {
+				t.Errorf("%s: %d unreadable, %d stored, %d reads", tt.name, st.Unreadable, n, tries.Load())
+			}
+			if (st.Unreadable > 0) != (st.ReadError != nil) || uint64(len(st.UnreadableAt)) != min(st.Unreadable, keptErrors) {
+				t.Errorf("%s: error %v, addresses %#x", tt.name, st.ReadError, st.UnreadableAt)
+			}
+			for _, pa := range st.UnreadableAt {
+				if k.Stored().Has(pa / 4096) {
+					t.Errorf("%s: %#x is named and stored", tt.name, pa)
+				}
+			}
+		}
+	}
+}
+
+func at(pfn uint64, err error) func(uint64) error {
+	return func(p uint64) error { return when(p == pfn, err) }
+}
+
+func when(yes bool, err error) error {
+	if yes {
+		return err
+	}
+	return nil
+}
+
+// A core of which nothing can be read must not cost a read for each page.
+func TestNothingReadable(t *testing.T) {
+	core, f := newFakeCore(4096), newMemFile(-1)
+	core.ram = []vmcore.Range{{Start: 0, End: 50000 * 4096}}
+	sel := core.selection(nil, nil)
+	core.bad = map[uint64]error{}
+	for pfn := range uint64(50000) {
+		core.bad[pfn] = syscall.EIO
+	}
+	var tries atomic.Int64
+	core.reads = func() { tries.Add(1) }
+	st, err := Write(t.Context(), f, core, sel, Meta{}, Options{Codec: codec.Zstd, Workers: 2})
+	if !errors.Is(err, ErrNothing) || !errors.Is(err, syscall.EIO) {
+		t.Errorf("Write: %v", err)
+	}
+	if st.Unreadable != 50000 || tries.Load() > 5000 {
+		t.Errorf("%d unreadable after %d reads", st.Unreadable, tries.Load())
+	}
+}
+
+// An output that fails for another reason than room is cut short as well.
+func TestOutputFails(t *testing.T) {
+	core := newFakeCore(4096)
+	sel := core.selection(some, nil)
+	l, _ := LayoutOf(core, sel.Keep)
+	f := newMemFile(-1)
+	f.failAt = func(off int64) error { return when(off > l.Data+1<<20, syscall.EIO) }
+	st, err := Write(t.Context(), f, core, sel, Meta{}, Options{Codec: codec.None, Workers: 2})
+	if err != nil || !st.Partial || !errors.Is(st.Cause, syscall.EIO) {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	k := reopen(t, f)
+	sameAs(t, k, core, sel.Keep, false)
+	addsUp(t, st, sel, k, f)
+
+	f = newMemFile(-1) // nothing can be written
+	f.failAt = func(int64) error { return syscall.EROFS }
+	if _, err := Write(t.Context(), f, core, sel, Meta{}, Options{}); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("read-only: %v", err)
+	}
+
+	f = newMemFile(-1) // the write back lost something
+	f.syncErr = syscall.EIO
+	if _, err := Write(t.Context(), f, core, sel, Meta{}, Options{}); !errors.Is(err, syscall.EIO) {
+		t.Errorf("lost write back: %v", err)
+	}
+}
+
+// A panic in a worker costs what is not yet written, not the process.
+func TestWorkerPanics(t *testing.T) {
+	for _, workers := range []int{1, 3} {
+		core, f := newFakeCore(4096), newMemFile(-1)
+		sel := core.selection(some, nil)
+		c := *core
+		var n atomic.Int64
+		c.reads = func() {
+			if n.Add(1) == 60 {
+				panic("synthetic")
+			}
+		}
+		st, err := Write(t.Context(), f, &c, sel, Meta{}, Options{Workers: workers})
+		if err != nil || !st.Partial || !strings.Contains(st.Cause.Error(), "synthetic") {
+			t.Fatalf("%d workers: %+v, %v", workers, st, err)
+		}
+		k := reopen(t, f)
+		sameAs(t, k, core, sel.Keep, false)
+		addsUp(t, st, sel, k, f)
+	}
+}

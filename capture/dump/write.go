@@ -1,0 +1,108 @@
+package dump
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/gokdump/gokdump/capture/filter"
+	"github.com/gokdump/gokdump/capture/pfnset"
+	"github.com/gokdump/gokdump/capture/vmcore"
+)
+
+// Write writes a dump of the selected pages of src to out, which it empties
+// first. Of sel, RAM becomes bitmap 1, and Keep is stored, what of it is in First
+// before the rest. What a core that was filtered already does not hold is taken
+// out of Keep; sel itself is not changed, and must not change meanwhile.
+//
+// When the disk is full, out fails, or ctx ends, the dump is finished with the
+// pages that it has got: bitmap 2 and the descriptors are rewritten to what is
+// really there, and every reader takes the file for a more strongly filtered
+// dump. Stats.Partial is then true, Stats.Cause says why, and the error is nil.
+// The header's status has the flag "incomplete" in that case, so that crash
+// warns whoever opens it. Pages that the core does not give are left out in the
+// same way and counted, but are no reason to call the dump partial.
+//
+// An error means that out is no dump: nothing could be stored ([ErrNothing]),
+// the disk cannot even take the descriptors ([NoRoomError]), or it failed while
+// the dump was being finished. Stats is then nil or tells how far it came.
+func Write(ctx context.Context, out Output, src vmcore.Source, sel *filter.Result, meta Meta, opt Options) (*Stats, error) {
+	start := time.Now()
+	h, notes, err := newHeader(src)
+	if err != nil {
+		return nil, err
+	}
+	describe(h, meta, src.Machine(), opt.Codec)
+	keep, first := inCore(src, sel)
+	l, err := layOut(h, keep)
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{out: out, src: src, codec: opt.Codec, keep: keep, rank: pfnset.NewIndex(keep), l: l}
+	e.next.Store(l.Data)
+	workers, err := newWorkers(e, opt.Workers)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(workers)
+	if err := makeRoom(out, l); err != nil {
+		return nil, err
+	}
+
+	st := &Stats{Pages: l.Pages, Workers: len(workers)}
+	waves := [2]*wave{nil, {in: keep}}
+	e.waves[1].pages = l.Pages
+	if first != nil && first.Len() > 0 {
+		waves = [2]*wave{{in: first}, {in: keep, without: first}}
+		e.waves[0].pages = first.Len()
+		e.waves[1].pages -= first.Len()
+	}
+	if err := writeMeta(out, h, notes, sel.RAM, keep); err != nil {
+		return nil, noRoom(out, l, err)
+	}
+	// From here on a full disk is no reason to give up.
+	if cause := e.run(ctx, waves, workers, opt.Progress); e.done.Load() < l.Pages {
+		st.Cause = cause
+	}
+	err = e.finish(h, first, st)
+	st.Elapsed = time.Since(start)
+	return st, err
+}
+
+// inCore takes out of the selection what a filtered core does not hold.
+func inCore(src vmcore.Source, sel *filter.Result) (keep, first *pfnset.Set) {
+	keep, first = sel.Keep, sel.First
+	if s, ok := src.(interface{ Stored() *pfnset.Set }); ok && !subset(keep, s.Stored()) {
+		keep = both(keep, s.Stored())
+	}
+	if first != nil && !subset(first, keep) {
+		first = both(first, keep)
+	}
+	return keep, first
+}
+
+func newWorkers(e *engine, n int) ([]*worker, error) {
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	// More than there are blocks would idle; and a huge number is a mistake.
+	n = int(min(uint64(n), 1024, e.l.Pages/blockPages+1))
+	var all []*worker
+	for range n {
+		w, err := newWorker(e)
+		if err != nil {
+			if len(all) > 0 { // too little memory for all of them: fewer will do
+				break
+			}
+			return nil, err
+		}
+		all = append(all, w)
+	}
+	return all, nil
+}
+
+func closeAll(workers []*worker) {
+	for _, w := range workers {
+		w.r.Close()
+	}
+}
