@@ -215,7 +215,7 @@ func checkLength(line string, limit int) error {
 	slices.SortStableFunc(words, func(a, b word) int { return len(b.text) - len(a.text) })
 	var longest []string
 	for _, w := range words[:min(3, len(words))] {
-		longest = append(longest, fmt.Sprintf("%s (%d)", w.key, len(w.text)))
+		longest = append(longest, fmt.Sprintf("%.40s (%d)", w.key, len(w.text)))
 	}
 	return &Problem{
 		Text: fmt.Sprintf("the crash kernel's command line is %d bytes; this kernel takes %d, with room for what it appends itself", len(line), limit),
