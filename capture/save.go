@@ -2,10 +2,15 @@ package capture
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
+	"sync"
+	"time"
 
 	"github.com/gokdump/gokdump/capture/codec"
+	"github.com/gokdump/gokdump/capture/dump"
+	"github.com/gokdump/gokdump/capture/filter"
+	"github.com/gokdump/gokdump/capture/kernel"
 	"github.com/gokdump/gokdump/capture/vmcore"
 )
 
@@ -49,7 +54,11 @@ type SaveResult struct {
 	Workers                                              int // that were used
 	Bytes                                                int64
 	BytesIn                                              uint64
-	// Partial: the dump opens, but lacks LeftOutPages; Cause says why.
+	// EssentialMissing is how many of the pages without which readers do not
+	// open a dump (kernel image, page tables, memory map) it lacks.
+	EssentialMissing uint64
+	// Partial: the dump is sound, but lacks LeftOutPages, or there was no time to
+	// read it back; Cause says why.
 	Partial bool
 	Cause   error
 	// VerifiedPages were decoded after writing.
@@ -66,5 +75,146 @@ type SaveResult struct {
 // An error means that out holds nothing of use; the result, never nil, then
 // tells how far it came.
 func Save(ctx context.Context, src vmcore.Source, out SaveOutput, opt SaveOptions) (*SaveResult, error) {
-	return &SaveResult{}, errors.New("save: not there yet")
+	s := &save{src: src, out: out, opt: opt, res: &SaveResult{Pages: map[string]uint64{}, PageSize: src.PageSize()}}
+	s.describe()
+	err := s.step("filter", func() error { return s.filter(ctx) })
+	if err == nil {
+		err = s.step("write", func() error { return s.write(ctx) })
+	}
+	if err == nil {
+		err = s.step("verify", func() error { return s.verify(ctx) })
+	}
+	return s.res, err
+}
+
+// save is one Save under way.
+type save struct {
+	src  vmcore.Source
+	out  SaveOutput
+	opt  SaveOptions
+	res  *SaveResult
+	info *kernel.Info // nil when the core does not describe its kernel
+	meta dump.Meta
+	sel  *filter.Result
+
+	mu    sync.Mutex // for Event
+	name  string     // of the step
+	start time.Time
+}
+
+func (s *save) step(name string, do func() error) error {
+	s.name, s.start = name, time.Now()
+	err := do()
+	step := Step{Name: name, Seconds: time.Since(s.start).Seconds()}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+		step.Error = err.Error()
+	}
+	s.res.Steps = append(s.res.Steps, step)
+	return err
+}
+
+func (s *save) progress(p Progress) {
+	if s.opt.Event == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.Elapsed = time.Since(s.start)
+	s.opt.Event(Event{Step: s.name, Progress: &p})
+}
+
+func (s *save) warn(format string, a ...any) {
+	s.res.Warnings = append(s.res.Warnings, fmt.Sprintf(format, a...))
+}
+
+// describe gathers what the new header says about the kernel. Nothing of it is
+// worth losing the dump for.
+func (s *save) describe() {
+	s.meta = dump.Meta{Level: s.opt.Level}
+	if old, ok := s.src.(vmcore.Kdump); ok {
+		h := old.Header()
+		s.meta.Uname, s.meta.CrashTime, s.meta.PhysBase = h.Uname, h.CrashTime, h.PhysBase
+		s.meta.Level |= int(h.DumpLevel) & 31
+	}
+	for n := range vmcore.EachNote(s.src.Notes()) {
+		if n.Name == "CORE" && n.Type == vmcore.NotePRStatus {
+			s.res.CPUs++
+		}
+	}
+	s.meta.CPUs = s.res.CPUs
+	info, err := kernel.ParseInfo(s.src.VMCoreInfo())
+	if err != nil {
+		s.warn("the core does not describe its kernel, so nothing is filtered: %v", err)
+		return
+	}
+	s.info = info
+	if info.CrashTime != 0 {
+		s.meta.CrashTime = info.CrashTime
+	}
+	if base, ok := info.Number("phys_base"); ok {
+		s.meta.PhysBase = base
+	}
+	u, err := s.uname()
+	if err == nil {
+		s.meta.Uname = u
+	} else if s.meta.Uname.Release == "" {
+		s.meta.Uname.Release = info.Release
+		s.warn("the kernel's own name: %v", err)
+	}
+}
+
+func (s *save) uname() (vmcore.Uname, error) {
+	mem, err := s.src.NewReader()
+	if err != nil {
+		return vmcore.Uname{}, err
+	}
+	defer mem.Close()
+	space, err := kernel.NewSpace(s.info, s.src.Machine(), mem)
+	if err != nil {
+		return vmcore.Uname{}, err
+	}
+	return kernel.ReadUname(s.info, space)
+}
+
+func (s *save) filter(ctx context.Context) error {
+	sel, err := filter.Scan(ctx, s.src, s.info, filter.Options{
+		Level: s.opt.Level, Workers: s.opt.Workers,
+		Progress: func(done, total uint64) { s.progress(Progress{Done: done, Total: total}) },
+	})
+	if err != nil {
+		return err
+	}
+	s.sel = sel
+	s.res.Warnings = append(s.res.Warnings, sel.Warnings...)
+	s.res.RAMPages = sel.RAM.Len()
+	for class, n := range sel.Counts {
+		s.res.Pages[class.String()] = n
+	}
+	return nil
+}
+
+func (s *save) write(ctx context.Context) error {
+	st, err := dump.Write(ctx, s.out, s.src, s.sel, s.meta, dump.Options{
+		Codec: s.opt.Codec, Workers: s.opt.Workers,
+		Progress: func(p dump.Progress) {
+			s.progress(Progress{Done: p.Done, Total: p.Total, BytesIn: p.BytesIn, BytesOut: p.BytesOut})
+		},
+	})
+	if st != nil {
+		r := s.res
+		r.StoredPages, r.LeftOutPages, r.UnreadablePages = st.Stored, st.LeftOut, st.Unreadable
+		r.Pages["zero"] = st.Zero
+		if gone := s.sel.Keep.Len() - st.Pages; gone > 0 { // the source was filtered before
+			r.Pages["not in the core"] = gone
+			r.Pages[filter.Kept.String()] = st.Pages
+		}
+		r.Workers, r.Bytes, r.BytesIn = st.Workers, st.Bytes, st.BytesIn
+		r.Partial, r.Cause = st.Partial, st.Cause
+		r.EssentialMissing = st.First.Pages - st.First.Stored
+		if st.Unreadable > 0 {
+			s.warn("%d pages could not be read, the first at %#x: %v", st.Unreadable, st.UnreadableAt, st.ReadError)
+		}
+	}
+	return err // dump.Write has synced out
 }

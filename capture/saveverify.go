@@ -1,0 +1,89 @@
+package capture
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gokdump/gokdump/capture/dump"
+	"github.com/gokdump/gokdump/capture/pfnset"
+	"github.com/gokdump/gokdump/capture/vmcore"
+)
+
+// verifyGrace is how long a dump may be read back after the time for the capture
+// is over. Only what no dump can do without is read then.
+const verifyGrace = 10 * time.Second
+
+// sampleEvery: one of so many pages is decoded when not all are.
+const sampleEvery = 64
+
+// verify reads back what was written: all descriptors, the pages that readers
+// cannot do without, and as many others as is asked for. When the time is over,
+// those others are left alone.
+func (s *save) verify(ctx context.Context) error {
+	k, err := vmcore.OpenKdump(vmcore.NewFile(s.out, s.out.Size()))
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	if n := k.Stored().Len(); n != s.res.StoredPages {
+		return fmt.Errorf("%w: it has %d pages, %d were written", dump.ErrUnsound, n, s.res.StoredPages)
+	}
+	opt := dump.VerifyOptions{Every: sampleEvery, Must: s.must(k), Workers: s.opt.Workers, Progress: func(p dump.Progress) {
+		s.progress(Progress{Done: p.Done, Total: p.Total, BytesIn: p.BytesIn})
+	}}
+	if s.opt.VerifyAll {
+		opt.Every = 1
+	}
+	check, err := dump.Verify(ctx, k, opt)
+	s.res.VerifiedPages = check.Decoded
+	if err == nil || errors.Is(err, dump.ErrUnsound) || ctx.Err() == nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), verifyGrace)
+	defer cancel()
+	opt.Every = 0
+	check, late := dump.Verify(ctx, k, opt)
+	s.res.VerifiedPages = max(s.res.VerifiedPages, check.Decoded)
+	if errors.Is(late, dump.ErrUnsound) || late != nil && ctx.Err() == nil {
+		return late
+	}
+	if late != nil {
+		s.warn("there was no time to read back what was written: %v", late)
+		s.res.Partial, s.res.Cause = true, cmp.Or(s.res.Cause, err)
+	} else if !s.res.Partial {
+		s.warn("there was no time to read back more than the pages that every reader needs")
+	}
+	return nil
+}
+
+// must is the pages that have to be in the dump k. In one that lacks pages for
+// a reason that is known already, it is those that are there.
+func (s *save) must(k vmcore.Kdump) *pfnset.Set {
+	if s.sel.First == nil {
+		return nil
+	}
+	must := s.sel.First.Clone()
+	if old, ok := s.src.(vmcore.Kdump); ok {
+		keepOnly(must, old.Stored())
+	}
+	if s.res.Partial || s.res.UnreadablePages > 0 {
+		keepOnly(must, k.Stored())
+	}
+	return must
+}
+
+// keepOnly takes out of set what is not in the other one.
+func keepOnly(set, other *pfnset.Set) {
+	for pfn, ok := other.NextAbsent(0); ok; pfn, ok = other.NextAbsent(pfn) {
+		end, more := other.Next(pfn)
+		if !more {
+			end = other.Limit()
+		}
+		set.RemoveRange(pfn, end)
+		pfn = end
+	}
+	set.RemoveRange(other.Limit(), set.Limit())
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gokdump/gokdump/capture"
+	"github.com/gokdump/gokdump/capture/codec"
+	"github.com/gokdump/gokdump/capture/target"
+	"github.com/gokdump/gokdump/capture/vmcore"
+)
+
+const dumpUsage = `usage: kdump-vmcore dump [-d LEVEL] [-c CODEC] [-f] [--workers N] [--json] IN OUT
+
+Filters the core IN and writes OUT, a kdump-compressed file that crash and drgn
+open. IN is an ELF core or a kdump-compressed file; what was left out of the
+latter stays out. OUT is OUT.incomplete until it is written, synced and
+verified, every page of it.
+
+  -d LEVEL     what to leave out, the sum of: 1 pages of zeros, 2 page cache,
+               4 page cache with private data too, 8 user memory, 16 free pages
+               (default 31)
+  -c CODEC     zstd, zlib, lzo, snappy or none (default zstd)
+  -f           overwrite OUT and OUT.incomplete
+  --workers N  goroutines that read and compress (default: one for each CPU)
+  --json       print the result as JSON
+
+An interrupt (Ctrl-C), or a full disk, ends the dump early: OUT.incomplete then
+is a sound dump with fewer pages.
+
+exit codes: 0 complete, 1 failed, 2 wrong usage, 3 incomplete but usable
+`
+
+// maxWorkers is far above any use; it keeps a slip of the finger from taking
+// all memory.
+const maxWorkers = 1024
+
+// dumpResult is what dump --json prints. Pages are counted, sizes are bytes.
+type dumpResult struct {
+	Result     capture.Result    `json:"result"`
+	Error      string            `json:"error,omitempty"`
+	In         string            `json:"in"`
+	Out        string            `json:"out,omitempty"`
+	Level      int               `json:"level"`
+	Codec      string            `json:"codec"`
+	Workers    int               `json:"workers,omitempty"`
+	Bytes      int64             `json:"bytes,omitempty"`
+	PageSize   uint64            `json:"page_size,omitempty"`
+	RAM        uint64            `json:"ram_pages,omitempty"`
+	Stored     uint64            `json:"stored_pages,omitempty"`
+	LeftOut    uint64            `json:"left_out_pages,omitempty"`
+	Unreadable uint64            `json:"unreadable_pages,omitempty"`
+	Pages      map[string]uint64 `json:"pages,omitempty"`
+	Seconds    float64           `json:"seconds"`
+	Steps      []capture.Step    `json:"steps,omitempty"`
+	Warnings   []string          `json:"warnings,omitempty"`
+}
+
+func runDump(ctx context.Context, c *cli, args []string) int {
+	fs := flag.NewFlagSet("dump", flag.ContinueOnError)
+	level := fs.Int("d", 31, "")
+	codecName := fs.String("c", "zstd", "")
+	force := fs.Bool("f", false, "")
+	workers := fs.Int("workers", 0, "")
+	asJSON := fs.Bool("json", false, "")
+	files, code, done := c.parse(fs, dumpUsage, args, 2, 2)
+	if done {
+		return code
+	}
+	if *level < 0 || *level > 31 {
+		return c.usageError("dump", fmt.Errorf("dump level %d is not from 0 to 31", *level))
+	}
+	id, err := codec.Parse(*codecName)
+	if err != nil {
+		return c.usageError("dump", err)
+	}
+	if *workers < 0 || *workers > maxWorkers {
+		return c.usageError("dump", fmt.Errorf("%d workers are not from 0 to %d", *workers, maxWorkers))
+	}
+	opt := capture.SaveOptions{Level: *level, Codec: id, Workers: *workers, VerifyAll: true}
+	start := time.Now()
+	name, res, err := makeDump(ctx, c, files[0], files[1], *force, opt)
+	r := dumpResult{
+		Result: capture.Complete, In: files[0], Out: name, Level: *level, Codec: id.String(), Workers: res.Workers,
+		Bytes: res.Bytes, PageSize: res.PageSize, RAM: res.RAMPages, Stored: res.StoredPages, LeftOut: res.LeftOutPages,
+		Unreadable: res.UnreadablePages, Pages: res.Pages, Seconds: time.Since(start).Seconds(), Steps: res.Steps, Warnings: res.Warnings,
+	}
+	c.warn(res.Warnings)
+	code = exitOK
+	switch {
+	case err != nil:
+		r.Result, r.Error = capture.Failed, err.Error()
+		code = c.fail(err)
+	case res.EssentialMissing > 0:
+		r.Result, code = capture.Failed, exitFailed
+		if res.Partial {
+			r.Error = res.Cause.Error()
+		}
+		fmt.Fprintf(c.stderr, "kdump-vmcore: error: %s lacks %d of the pages that every reader needs: %s\n", name, res.EssentialMissing, cmp.Or(r.Error, "the core does not have them"))
+		fmt.Fprintf(c.stderr, "hint: crash and drgn will hardly open it; kdump-vmcore info tells what can be known\n")
+	case res.Partial:
+		r.Result, r.Error = capture.Partial, res.Cause.Error()
+		code = exitIncomplete
+		fmt.Fprintf(c.stderr, "kdump-vmcore: error: ended early: %v\n", res.Cause)
+		fmt.Fprintf(c.stderr, "hint: %s opens in crash and drgn, but %d pages that belong in it are missing\n", name, res.LeftOutPages)
+	case res.UnreadablePages > 0:
+		code = exitIncomplete
+		r.Result = capture.Partial
+	}
+	if *asJSON {
+		return c.printJSON(r, code)
+	}
+	if err == nil {
+		fmt.Fprintf(c.stdout, "%s: %s, %d of %d pages, %s, level %d, %s\n", name, capture.Bytes(uint64(r.Bytes)), r.Stored, r.RAM, r.Codec, r.Level, took(r.Seconds))
+	}
+	return code
+}
+
+// makeDump makes out from in, and gives the name that the file has in the end. The
+// result is never nil.
+func makeDump(ctx context.Context, c *cli, in, out string, force bool, opt capture.SaveOptions) (string, *capture.SaveResult, error) {
+	none := &capture.SaveResult{}
+	src, err := vmcore.OpenPath(in)
+	if err != nil {
+		return "", none, err
+	}
+	defer src.Close()
+	if err := checkOut(in, out); err != nil {
+		return "", none, err
+	}
+	dir, err := target.NewDir(filepath.Dir(out))
+	if err != nil {
+		return "", none, err
+	}
+	defer dir.Close()
+	dir.Overwrite = force
+	f, err := dir.Create(filepath.Base(out))
+	if err != nil {
+		return "", none, err
+	}
+	defer f.Abandon()
+	p := newProgress(c.stderr)
+	opt.Event = p.event
+	res, err := capture.Save(ctx, src, f, opt)
+	p.done()
+	unfinished := filepath.Join(filepath.Dir(out), f.Name())
+	switch {
+	case err != nil && res.Bytes == 0: // nothing in it that could be evidence
+		return "", res, errors.Join(err, f.Abandon(), os.Remove(unfinished))
+	case err != nil, res.Partial:
+		return unfinished, res, errors.Join(err, f.Abandon())
+	}
+	if err := f.Commit(); err != nil {
+		return unfinished, res, err
+	}
+	return out, res, nil
+}
+
+// checkOut refuses an output that would be lost or would destroy the input.
+func checkOut(in, out string) error {
+	parent := filepath.Dir(out)
+	if fi, err := os.Stat(parent); err != nil {
+		return hinted{fmt.Errorf("directory of the output: %w", err), "make it first: mkdir -p " + parent}
+	} else if !fi.IsDir() {
+		return fmt.Errorf("directory of the output: %s is not a directory", parent)
+	}
+	was, err := os.Stat(out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !was.Mode().IsRegular() {
+		return hinted{fmt.Errorf("output %s is there and is not a regular file", out), "give the path of a file; a dump is not written in one go, so no pipe can take it"}
+	}
+	if fi, err := os.Stat(in); err == nil && os.SameFile(fi, was) {
+		return hinted{fmt.Errorf("%s and %s are the same file", in, out), "give the output another name"}
+	}
+	return nil
+}
+
+// printJSON prints v; a result that cannot be printed is a failure.
+func (c *cli) printJSON(v any, code int) int {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err == nil {
+		_, err = c.stdout.Write(append(b, '\n'))
+	}
+	if err != nil {
+		return c.fail(fmt.Errorf("print the result: %w", err))
+	}
+	return code
+}
