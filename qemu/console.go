@@ -26,21 +26,24 @@ type consoleLog struct {
 	pos     int           // where the next search starts
 	changed chan struct{} // closed and renewed by each write
 	end     error         // why no more will come; nil while more may
-	copy    io.Writer     // the log file, or nil
+	copies  []io.Writer   // nil where one failed
 }
 
-func newConsoleLog(copy io.Writer) *consoleLog {
-	return &consoleLog{changed: make(chan struct{}), copy: copy}
+func newConsoleLog(copies ...io.Writer) *consoleLog {
+	return &consoleLog{changed: make(chan struct{}), copies: copies}
 }
 
-// Write takes text from the guest. It never fails for the sake of the copy: a
-// log that cannot be written must not stop a machine.
+// Write takes text from the guest. It never fails for the sake of a copy: a log
+// that cannot be written must not stop a machine.
 func (c *consoleLog) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.copy != nil {
-		if _, err := c.copy.Write(p); err != nil {
-			c.copy = nil
+	for i, w := range c.copies {
+		if w == nil {
+			continue
+		}
+		if _, err := w.Write(p); err != nil {
+			c.copies[i] = nil
 		}
 	}
 	if len(c.buf)+len(p) > maxConsole {

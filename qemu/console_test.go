@@ -20,7 +20,7 @@ func TestTail(t *testing.T) {
 		{"one\ntwo", 9, "one\ntwo"},
 	}
 	for _, tt := range tests {
-		c := newConsoleLog(nil)
+		c := newConsoleLog()
 		io.WriteString(c, tt.text)
 		if got := c.tail(tt.n); got != tt.want {
 			t.Errorf("last %d of %q: %q, want %q", tt.n, tt.text, got, tt.want)
@@ -29,7 +29,7 @@ func TestTail(t *testing.T) {
 }
 
 func TestConsoleIsBounded(t *testing.T) {
-	c := newConsoleLog(nil)
+	c := newConsoleLog()
 	mib := strings.Repeat("x", 1<<20)
 	for range maxConsole >> 20 {
 		if _, err := io.WriteString(c, mib); err != nil {

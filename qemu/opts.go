@@ -3,6 +3,7 @@ package qemu
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +40,8 @@ type Opts struct {
 	// Timeout bounds the machine's life on the host's clock; 0 means
 	// [DefaultTimeout].
 	Timeout time.Duration
+	// Tee, if not nil, is given the console's text as it comes.
+	Tee io.Writer
 	// Log is where the console's text is kept, byte for byte; empty keeps it in
 	// memory only.
 	Log string

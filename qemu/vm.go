@@ -49,17 +49,17 @@ func Start(ctx context.Context, o Opts) (*VM, error) {
 		return nil, err
 	}
 	var logFile *os.File
-	var logCopy io.Writer
+	copies := []io.Writer{o.Tee}
 	if o.Log != "" {
 		if logFile, err = os.Create(o.Log); err != nil {
 			return nil, fmt.Errorf("qemu: console log: %w", err)
 		}
-		logCopy = logFile
+		copies = append(copies, logFile)
 	}
 
 	limit := or(o.Timeout, DefaultTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("deadline of %v passed", limit))
-	v := &VM{opts: o, ctx: ctx, console: newConsoleLog(logCopy), stderr: newConsoleLog(nil), cancel: cancel, done: make(chan struct{})}
+	v := &VM{opts: o, ctx: ctx, console: newConsoleLog(copies...), stderr: newConsoleLog(), cancel: cancel, done: make(chan struct{})}
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdout, cmd.Stderr = v.console, v.stderr
 	// A group of its own: a terminal's interrupt must not race our own end, and

@@ -1,0 +1,131 @@
+package lab
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gokdump/gokdump/initramfs/archive"
+	"github.com/gokdump/gokdump/initramfs/modules"
+	"github.com/gokdump/gokdump/qemu/guest/script"
+)
+
+// Where things lie in the guest: where they do on a host.
+const (
+	guestArm    = "usr/sbin/kdump-arm"
+	guestConfig = "etc/kdump.conf"
+	guestState  = "var/lib/gokdump"
+)
+
+// guestImage writes the production guest's initramfs: the kernel, the crash
+// image, kdump-arm and the modules of a virtio disk, with the script to run.
+func (l *Lab) guestImage(path, crashImage, config string, s script.Script) error {
+	mods, err := l.virtio()
+	if err != nil {
+		return err
+	}
+	var files []archive.File
+	for _, m := range mods {
+		name := "modules/" + m.Name + ".ko"
+		files = append(files, archive.File{Name: name, Mode: 0o644, Data: m.Data})
+		s.Modules = append(s.Modules, "/"+name)
+	}
+	doc, err := s.Marshal()
+	if err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	files = append(files, archive.File{Name: script.File[1:], Mode: 0o644, Data: doc})
+	for _, c := range []struct {
+		name, from string
+		mode       fs.FileMode
+	}{
+		{"init", l.Command("guest"), 0o755},
+		{guestArm, l.Command("kdump-arm"), 0o755},
+		{"boot/vmlinuz-" + l.Kernel.Release, l.Kernel.Image, 0o644},
+		{guestState + "/kdump-" + l.Kernel.Release + ".img", crashImage, 0o600},
+		{guestConfig, config, 0o644},
+	} {
+		data, err := os.ReadFile(c.from)
+		if err != nil {
+			return fmt.Errorf("lab: guest's initramfs: %w", err)
+		}
+		files = append(files, archive.File{Name: c.name, Mode: c.mode, Data: data})
+	}
+	for _, dir := range []string{"dev", "proc", "sys", "tmp", "run"} {
+		files = append(files, archive.File{Name: dir, Mode: fs.ModeDir | 0o755})
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	_, err = archive.Write(f, archive.None, files)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("lab: guest's initramfs: %w", err)
+	}
+	return nil
+}
+
+// virtio is what a guest needs to see its disk, in loading order.
+func (l *Lab) virtio() ([]*modules.Module, error) {
+	tree, err := modules.Open(os.DirFS(l.Kernel.Root), l.Kernel.Release)
+	if err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	set, err := tree.Resolve([]modules.Want{
+		{Name: "virtio_pci", For: "the guest's disk"},
+		{Name: "virtio_blk", For: "the guest's disk"},
+		{Name: "ext4", For: "the guest's file system"},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	return set.Modules, nil
+}
+
+// Rewrite changes the files of a crash image: edit is given each by name and
+// returns its new contents, or nil to leave it out. It is how a test damages an
+// image that kdump-mkinitramfs would refuse to build.
+func Rewrite(image string, edit func(name string, data []byte) []byte) error {
+	in, err := os.Open(image)
+	if err != nil {
+		return fmt.Errorf("lab: rewrite: %w", err)
+	}
+	defer in.Close()
+	r, err := archive.NewReader(in)
+	if err != nil {
+		return fmt.Errorf("lab: rewrite %s: %w", image, err)
+	}
+	defer r.Close()
+	var files []archive.File
+	for f, err := range entries(r) {
+		if err != nil {
+			return fmt.Errorf("lab: rewrite %s: %w", image, err)
+		}
+		if !f.Mode.IsDir() {
+			if f.Data = edit(f.Name, f.Data); f.Data == nil {
+				continue
+			}
+		}
+		files = append(files, f)
+	}
+	tmp := filepath.Join(filepath.Dir(image), ".rewritten")
+	out, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("lab: rewrite: %w", err)
+	}
+	_, err = archive.Write(out, r.Compression(), files)
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp, image)
+	}
+	if err != nil {
+		return fmt.Errorf("lab: rewrite %s: %w", image, err)
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+// Package lab runs the whole story in a virtual machine: an image is built, a
+// production guest arms it and panics, the crash kernel captures, and what it left
+// on the disk comes back to the host. The smoke tests and the demonstration are
+// thin layers over it.
+//
+// It owns the guest's initramfs and the order of a story. It never judges a dump;
+// package readers opens it and the tests decide. It writes below the folders it is
+// given, and below the cache of package debian.
+package lab
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/gokdump/gokdump/qemu"
+	"github.com/gokdump/gokdump/qemu/debian"
+	"github.com/gokdump/gokdump/qemu/readers"
+)
+
+// Lab is what all machines of a run share.
+type Lab struct {
+	// Kernel is what they boot and what crashes.
+	Kernel *debian.Kernel
+	// Readers open the dumps.
+	Readers *readers.Readers
+	// Accel is how they run.
+	Accel qemu.Accel
+
+	bin string // the compiled commands
+}
+
+// module is the path of this module, whose packages New compiles.
+const module = "github.com/gokdump/gokdump"
+
+// New compiles the commands into dir/bin, gets the kernel and the readers and
+// finds out how machines run here. The working directory must be inside the
+// module.
+func New(ctx context.Context, dir string, progress io.Writer) (*Lab, error) {
+	l := &Lab{bin: filepath.Join(dir, "bin")}
+	cache, err := debian.CacheDir()
+	if err != nil {
+		return nil, err
+	}
+	if l.Kernel, err = debian.CloudKernel(ctx, cache, progress); err != nil {
+		return nil, err
+	}
+	if l.Readers, err = readers.Get(ctx, cache, progress); err != nil {
+		return nil, err
+	}
+	fmt.Fprintln(progress, "compiling")
+	if err := compile(ctx, l.bin); err != nil {
+		return nil, err
+	}
+	fmt.Fprintln(progress, "finding out whether KVM works")
+	l.Accel = qemu.ProbeKVM(ctx, l.Kernel.Image, filepath.Join(cache, "kvm"))
+	return l, nil
+}
+
+// Command is the path of a compiled command.
+func (l *Lab) Command(name string) string { return filepath.Join(l.bin, name) }
+
+// compile builds the commands and the guest, static, as they are released.
+func compile(ctx context.Context, bin string) error {
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", bin+"/", module+"/cmd/...", module+"/qemu/guest")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("lab: compile: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// buildImage runs kdump-mkinitramfs for config and returns what it printed.
+func (l *Lab) buildImage(ctx context.Context, config, image string) (string, error) {
+	argv := []string{
+		l.Command("kdump-mkinitramfs"), "--root", l.Kernel.Root, "--kernel", l.Kernel.Release,
+		"--config", config, "--init", l.Command("kdump-init"), "-o", image,
+	}
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("lab: %s: %w\n%s", strings.Join(argv, " "), err, out.String())
+	}
+	return out.String(), nil
+}

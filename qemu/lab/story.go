@@ -1,0 +1,231 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/gokdump/gokdump/qemu"
+	"github.com/gokdump/gokdump/qemu/guest/script"
+)
+
+// DiskUUID is the file system that stories dump to.
+const DiskUUID = "b5a2d0c4-6f0e-4d0e-9d53-6b64756d7031"
+
+// CrashDir is the directory for dumps inside that file system.
+const CrashDir = "/crash"
+
+// mountPoint is where the guest mounts it.
+const mountPoint = "/target"
+
+// DefaultConfig is the kdump.conf of a story that has no other.
+const DefaultConfig = "ext4 UUID=" + DiskUUID + "\npath " + CrashDir + "\nhost smoke\n"
+
+// Story is one crash. The zero value is the plain one: two CPUs, 1 GiB of memory,
+// an ext4 disk with room, a panic on CPU 0.
+type Story struct {
+	// Config is the kdump.conf; empty means [DefaultConfig].
+	Config string
+	// CPUs, CPU and MemoryMiB are as in [qemu.Opts].
+	CPUs      int
+	CPU       string
+	MemoryMiB int
+	// Reserve is the value of crashkernel=; empty means [DefaultReserve], and
+	// "none" leaves the word out.
+	Reserve string
+	// Disk is the target; the zero value means 512 MiB of ext4.
+	Disk qemu.Disk
+	// Fill is the memory that the guest uses; the zero value means twelve
+	// workers of 8 MiB and 64 MiB of page cache.
+	Fill script.Fill
+	// Damage, if not nil, is done to the crash image before it is armed.
+	Damage func(image string) error
+	// ReadOnly gives the crash kernel a disk that cannot be written; the guest
+	// then does not mount it before the crash.
+	ReadOnly bool
+	// Unmounted leaves the disk alone until the crash.
+	Unmounted bool
+	// PanicCPU is the processor that panics.
+	PanicCPU int
+	// ArmFlags are further arguments of kdump-arm load.
+	ArmFlags []string
+	// Return lets the guest boot again after the crash, look at its disk and
+	// power off; else the crash kernel's reboot ends the machine.
+	Return bool
+	// Talk, if not nil, is called after the panic, to type on the console.
+	Talk func(ctx context.Context, vm *qemu.VM) error
+	// Timeout bounds the machine; 0 means [qemu.DefaultTimeout].
+	Timeout time.Duration
+}
+
+// DefaultReserve is crashkernel= of a story that asks for none.
+const DefaultReserve = "192M"
+
+// Outcome is what a story left.
+type Outcome struct {
+	// Console is all that the machine printed; the log file holds the same.
+	Console, Log string
+	// Disk is the image of the target's disk.
+	Disk string
+	// Tasks are the threads just before the panic, id to name.
+	Tasks map[string]string
+	// BuildOutput is what kdump-mkinitramfs printed, Image what it built.
+	BuildOutput, Image string
+	// ToPanic and ToEnd are how long the machine took from its start to the
+	// panic, and from the panic to its end.
+	ToPanic, ToEnd time.Duration
+}
+
+var tasksLine = regexp.MustCompile(regexp.QuoteMeta(script.Marker+script.TasksPrefix) + `(\{[^\r\n]*\})`)
+
+// Run plays a story in dir, which must exist and be the story's own. The console
+// goes to dir/console.log, and to tee if that is not nil.
+func (l *Lab) Run(ctx context.Context, dir string, s Story, tee io.Writer) (*Outcome, error) {
+	o, opts, err := l.prepare(ctx, dir, s, s.script())
+	if err != nil {
+		return nil, err
+	}
+	opts.Tee = tee
+	start := time.Now()
+	vm, err := qemu.Start(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer vm.Close()
+	defer func() { o.Console = vm.Console() }()
+
+	armed, err := vm.ExpectMatch(ctx, regexp.MustCompile(script.Marker+`(exit -?\d+: /`+guestArm+` load|failed: .*)`))
+	if err != nil {
+		return o, err
+	}
+	if !strings.Contains(armed, "exit 0:") {
+		return o, fmt.Errorf("lab: the guest could not arm: %s; its console is in %s", armed, o.Log)
+	}
+	line, err := vm.ExpectMatch(ctx, tasksLine)
+	if err != nil {
+		return o, err
+	}
+	if err := json.Unmarshal([]byte(line[strings.IndexByte(line, '{'):]), &o.Tasks); err != nil {
+		return o, fmt.Errorf("lab: the guest's tasks: %w", err)
+	}
+	if err := vm.Expect(ctx, "Kernel panic - not syncing: sysrq triggered crash"); err != nil {
+		return o, err
+	}
+	o.ToPanic = time.Since(start)
+	if s.Talk != nil {
+		if err := s.Talk(ctx, vm); err != nil {
+			return o, err
+		}
+	}
+	if err := vm.Wait(ctx); err != nil {
+		return o, err
+	}
+	o.ToEnd = time.Since(start) - o.ToPanic
+	return o, nil
+}
+
+// Boot makes the same machine as Run, but lets its guest carry out steps of the
+// caller's and power off; nothing is armed or crashed but by these steps. Fields of
+// the story that are about the crash are not looked at.
+func (l *Lab) Boot(ctx context.Context, dir string, s Story, steps ...script.Step) (*Outcome, error) {
+	o, opts, err := l.prepare(ctx, dir, s, script.Script{Steps: steps})
+	if err != nil {
+		return nil, err
+	}
+	vm, err := qemu.Start(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer vm.Close()
+	defer func() { o.Console = vm.Console() }()
+	return o, vm.Wait(ctx)
+}
+
+// prepare makes the image, the disk and the machine of a story.
+func (l *Lab) prepare(ctx context.Context, dir string, s Story, todo script.Script) (*Outcome, qemu.Opts, error) {
+	o := &Outcome{
+		Log:   filepath.Join(dir, "console.log"),
+		Disk:  filepath.Join(dir, "disk.img"),
+		Image: filepath.Join(dir, "kdump.img"),
+	}
+	none := qemu.Opts{}
+	config := filepath.Join(dir, "kdump.conf")
+	if s.Config == "" {
+		s.Config = DefaultConfig
+	}
+	if err := os.WriteFile(config, []byte(s.Config), 0o644); err != nil {
+		return o, none, fmt.Errorf("lab: %w", err)
+	}
+	var err error
+	if o.BuildOutput, err = l.buildImage(ctx, config, o.Image); err != nil {
+		return o, none, err
+	}
+	if s.Damage != nil {
+		if err := s.Damage(o.Image); err != nil {
+			return o, none, err
+		}
+	}
+	if s.Disk == (qemu.Disk{}) {
+		s.Disk = qemu.Disk{SizeMiB: 512, FSType: "ext4", UUID: DiskUUID}
+	}
+	if err := s.Disk.Make(ctx, o.Disk); err != nil {
+		return o, none, err
+	}
+	initrd := filepath.Join(dir, "guest.img")
+	if err := l.guestImage(initrd, o.Image, config, todo); err != nil {
+		return o, none, err
+	}
+	reserve := "crashkernel=" + DefaultReserve
+	switch s.Reserve {
+	case "":
+	case "none":
+		reserve = ""
+	default:
+		reserve = "crashkernel=" + s.Reserve
+	}
+	return o, qemu.Opts{
+		Kernel: l.Kernel.Image, Initrd: initrd, Append: reserve + " panic=30",
+		MemoryMiB: s.MemoryMiB, CPUs: s.CPUs, CPU: s.CPU, Accel: l.Accel,
+		Drives: []qemu.Drive{{Path: o.Disk, ReadOnly: s.ReadOnly}},
+		Reboot: s.Return, Timeout: s.Timeout, Log: o.Log,
+	}, nil
+}
+
+// script is what the guest does.
+func (s *Story) script() script.Script {
+	fill := s.Fill
+	if fill == (script.Fill{}) {
+		fill = script.Fill{Workers: 12, AnonMiB: 8, ShmMiB: 1, CacheMiB: 64}
+	}
+	var steps []script.Step
+	if !s.ReadOnly && !s.Unmounted {
+		steps = append(steps, script.Step{Mount: &script.Mount{Device: "/dev/vda", FSType: s.fsType(), Dir: mountPoint}})
+		fill.CacheDir = mountPoint + "/data"
+	} else {
+		fill.CacheMiB = 0
+	}
+	if s.Return {
+		steps = append(steps, script.Step{EndIfAny: mountPoint + CrashDir})
+	}
+	steps = append(steps,
+		script.Step{Fill: &fill},
+		script.Step{Run: append([]string{"/" + guestArm, "load"}, s.ArmFlags...)},
+		script.Step{Run: []string{"/" + guestArm, "status"}},
+		script.Step{Tasks: true},
+		script.Step{Panic: &script.Panic{CPU: s.PanicCPU}},
+	)
+	return script.Script{Steps: steps}
+}
+
+func (s *Story) fsType() string {
+	if s.Disk.FSType != "" {
+		return s.Disk.FSType
+	}
+	return "ext4"
+}
