@@ -188,12 +188,14 @@ func (j *job) agree(info *ImageInfo) *Problem {
 	}
 }
 
-// The floor's fixed parts, in bytes. With the Debian 6.1 cloud kernel
-// (init_size 52 MiB) and a 2 MiB image, 72 MiB does not start and 80 MiB does.
+// The floor's fixed parts, in bytes. Measured with the Debian 6.1 cloud kernel
+// (init_size 51.5 MiB) on a machine of 1 GiB and an image of 1.8 MiB, not
+// compressed: with 68 MiB the crash kernel runs out of memory before /init, with
+// 72 MiB /init runs and finds 17 MiB available.
 const (
-	earlyUse  = 20 << 20 // page tables, memmap, per-CPU areas, what drivers take
-	workRoom  = 24 << 20 // buffers, stacks and dirty pages of a capture
-	typicInit = 64 << 20 // init_size of a kernel that does not tell
+	earlyUse   = 16 << 20 // page tables, memmap, per-CPU areas, what drivers take
+	workRoom   = 32 << 20 // buffers, stacks and dirty pages of a capture
+	usualStart = 64 << 20 // init_size of a kernel that does not tell
 )
 
 // fits compares the reservation with what the pair needs: refuse what cannot
@@ -201,7 +203,7 @@ const (
 func (j *job) fits(h *Host, header *kexec.Kernel, info *ImageInfo) *Problem {
 	need := header.InitSize
 	if need == 0 {
-		need = typicInit
+		need = usualStart
 	}
 	need += earlyUse + uint64(j.Image.Size)
 	unpacked := uint64(0)

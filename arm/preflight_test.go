@@ -18,16 +18,16 @@ func TestCheck(t *testing.T) {
 	}{
 		{"good", nil, "", ""},
 		{"oops", func(m *machineDir, _ *Options) { m.write("/proc/sys/kernel/panic_on_oops", "0\n") }, "", "panic_on_oops is 0"},
-		{"below the floor", func(m *machineDir, _ *Options) { m.write("/sys/kernel/kexec_crash_size", "75497472\n") },
-			"72.0 MiB are reserved, but this pair needs 73.5 MiB", ""},
+		{"below the floor", func(m *machineDir, _ *Options) { m.write("/sys/kernel/kexec_crash_size", "71303168\n") },
+			"68.0 MiB are reserved, but this pair needs 69.5 MiB", ""},
 		{"below the floor, forced", func(m *machineDir, o *Options) {
-			m.write("/sys/kernel/kexec_crash_size", "75497472\n")
+			m.write("/sys/kernel/kexec_crash_size", "71303168\n")
 			o.Force = true
-		}, "", "72.0 MiB are reserved"},
+		}, "", "68.0 MiB are reserved"},
 		{"near the floor", func(m *machineDir, _ *Options) { m.write("/sys/kernel/kexec_crash_size", "83886080\n") }, "", "advisable"},
 		{"much RAM", func(m *machineDir, _ *Options) {
 			m.write("/proc/iomem", "100000000-100ffffffff : System RAM\n")
-		}, "", "on a machine with 1048576.0 MiB of RAM (crashkernel=162M)"},
+		}, "", "on a machine with 1048576.0 MiB of RAM (crashkernel=166M)"},
 		{"image unpacks large", func(m *machineDir, _ *Options) { m.write(imagePath, "kernel=6.1.0-test unpacked=100000000") }, "95.4 MiB unpacked", ""},
 		{"image for another kernel", func(m *machineDir, _ *Options) { m.write(imagePath, "kernel=5.10.0 unpacked=1") },
 			"has modules for 5.10.0, but kernel", ""},
