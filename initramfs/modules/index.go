@@ -133,10 +133,8 @@ func rank(file string) int {
 		return 0
 	case "extra":
 		return 1
-	case "weak-updates":
-		return 2
 	}
-	return 3
+	return 2
 }
 
 // find gives the file of a module, looking on disk when the index has none.

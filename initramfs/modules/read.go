@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"strings"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -62,8 +61,7 @@ func (t *Tree) read(name string) (*Module, error) {
 	if err != nil {
 		return fail(err)
 	}
-	// RHEL's weak-updates are modules of an older kernel that are known to fit.
-	if b := info.BuiltFor(); b != t.release && !strings.HasPrefix(file, "weak-updates/") {
+	if b := info.BuiltFor(); b != t.release {
 		return fail(fmt.Errorf("it was built for kernel %q, not for %s", b, t.release))
 	}
 	if t.machine == elf.EM_NONE {
