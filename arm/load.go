@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/gokdump/gokdump/arm/kexec"
 )
@@ -132,6 +133,9 @@ func (h *Host) exec(ctx context.Context, r *Record, kernel, image *os.File) erro
 	return nil
 }
 
+// recoverWait bounds putting back the last good pair.
+const recoverWait = time.Minute
+
 // recover sees what a failed load has left and arms the last good pair if it
 // left nothing.
 func (h *Host) recover(ctx context.Context, cause error) error {
@@ -148,6 +152,9 @@ func (h *Host) recover(ctx context.Context, cause error) error {
 		e.PairErr = ErrNoReservation
 		return e
 	}
+	// Neither a signal nor a spent deadline may leave the machine disarmed.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recoverWait)
+	defer cancel()
 	p, err := h.openLastGood(ctx)
 	if err != nil {
 		e.PairErr = err

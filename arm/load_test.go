@@ -263,6 +263,20 @@ func TestUnload(t *testing.T) {
 	}
 }
 
+// An interrupted load must not leave the machine without what it can have.
+func TestPutBackAfterInterrupt(t *testing.T) {
+	m := newMachine(t)
+	m.load(Options{})
+	m.write("/sys/kernel/kexec_crash_loaded", "0\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := m.host.Load(ctx, Options{})
+	var le *LoadError
+	if !errors.As(err, &le) || le.Outcome != PutBack || !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want one of an interrupt, with the last good pair put back", err)
+	}
+}
+
 func TestLockHasDeadline(t *testing.T) {
 	m := newMachine(t)
 	unlock, err := m.host.lock(t.Context())
