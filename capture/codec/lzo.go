@@ -58,24 +58,28 @@ func (e *lzoEncoder) encode(dst, src []byte) int {
 	end := len(src) - lzoTail
 	ip, lit, op := 1, 0, 0 // position 0 can match nothing before it
 	for {
-		// Find the next match.
-		var v uint32
+		// Find the next match: where 4 bytes are those at an earlier place.
 		var cand int
+		var diff uint64
 		for {
 			if ip >= end {
 				return lzoFinish(dst, op, src, lit)
 			}
-			v = binary.LittleEndian.Uint32(src[ip:])
-			h := v * 0x1e35a7bd >> shift & (1<<lzoMaxHashLog - 1)
+			v := binary.LittleEndian.Uint64(src[ip:])
+			h := uint32(v) * 0x1e35a7bd >> shift & (1<<lzoMaxHashLog - 1)
 			cand = int(e.table[h])
 			e.table[h] = uint16(ip)
-			if binary.LittleEndian.Uint32(src[cand:]) == v && ip-cand <= lzoMaxM4Dist {
+			diff = binary.LittleEndian.Uint64(src[cand:]) ^ v
+			if uint32(diff) == 0 && ip-cand <= lzoMaxM4Dist {
 				break
 			}
 			ip += 1 + (ip-lit)>>5 // hurry through what does not compress
 		}
 		op = lzoLiterals(dst, op, src, lit, ip)
-		n := lzoMinMatch + matchLen(src, cand+lzoMinMatch, ip+lzoMinMatch)
+		n := bits.TrailingZeros64(diff) / 8
+		if diff == 0 {
+			n = 8 + matchLen(src, cand+8, ip+8)
+		}
 		op = lzoMatch(dst, op, n, ip-cand)
 		ip += n
 		lit = ip
@@ -113,8 +117,14 @@ func lzoLiterals(dst []byte, op int, src []byte, from, to int) int {
 		dst[op-2] |= byte(n)
 		// Room for wide stores there is in dst, and for wide loads in src but
 		// at its end, from where lzoFinish copies.
-		copy(dst[op:op+3], src[from:])
+		binary.LittleEndian.PutUint32(dst[op:], binary.LittleEndian.Uint32(src[from:]))
 		return op + n
+	case n <= 16 && from+16 <= len(src):
+		d, s := dst[op:op+17], src[from:from+16]
+		d[0] = byte(n - 3)
+		binary.LittleEndian.PutUint64(d[1:], binary.LittleEndian.Uint64(s))
+		binary.LittleEndian.PutUint64(d[9:], binary.LittleEndian.Uint64(s[8:]))
+		return op + 1 + n
 	case n <= 18:
 		dst[op] = byte(n - 3)
 		op++
