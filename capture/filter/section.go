@@ -99,6 +99,10 @@ func (w *worker) judge(p *part, b []byte, first, start, end uint64) uint64 {
 			next = b[at+size : at+2*size]
 		}
 		p.tally.scanned++
+		if l.IsPlain(page) {
+			pfn++
+			continue
+		}
 		class, n := decide(l, level, page, next, pfn, &p.tally)
 		if class != Kept {
 			p.drops = appendRun(p.drops, pfn, pfn+n, class)

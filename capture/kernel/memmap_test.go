@@ -1,6 +1,7 @@
 package kernel_test
 
 import (
+	"debug/elf"
 	"slices"
 	"strings"
 	"testing"
@@ -122,13 +123,20 @@ func FuzzMemMap(f *testing.F) {
 	seed := make([]byte, 64)
 	f.Add(seed, uint64(2048), uint64(16), int8(27), int8(46))
 	f.Add([]byte("\xff\xff\xff\xff\xff\xff\xff\xff"), uint64(1)<<62, uint64(8), int8(34), int8(52))
+	m := synth.New(synth.Options{RAM: far})
+	ram := m.Source().RAM()
 	f.Fuzz(func(t *testing.T, b []byte, length, size uint64, section, phys int8) {
-		m := synth.New(synth.Options{RAM: far})
-		m.Put(m.SectionSlot(0), b[:min(len(b), 4096)])
-		info, s := open(t, m)
+		over := overlay{m, m.SectionSlot(0), b[:min(len(b), 4096)]}
+		info, err := kernel.ParseInfo(m.Info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := kernel.NewSpace(info, elf.EM_X86_64, over)
+		if err != nil {
+			t.Fatal(err)
+		}
 		info.Override(map[string]uint64{"LENGTH(mem_section)": length, "SIZE(mem_section)": size},
 			map[string]int64{"NUMBER(SECTION_SIZE_BITS)": int64(section), "NUMBER(MAX_PHYSMEM_BITS)": int64(phys)})
-		ram := m.Source().RAM()
 		mm, err := kernel.NewMemMap(info, s, ram)
 		if err != nil {
 			return
@@ -144,4 +152,21 @@ func FuzzMemMap(f *testing.F) {
 			}
 		}
 	})
+}
+
+// overlay is a machine with other bytes at one place.
+type overlay struct {
+	*synth.Machine
+	at uint64
+	b  []byte
+}
+
+func (o overlay) ReadPhys(p []byte, pa uint64) error {
+	if err := o.Machine.ReadPhys(p, pa); err != nil {
+		return err
+	}
+	if start, end := max(pa, o.at), min(pa+uint64(len(p)), o.at+uint64(len(o.b))); start < end {
+		copy(p[start-pa:end-pa], o.b[start-o.at:])
+	}
+	return nil
 }

@@ -23,6 +23,7 @@ type PageLayout struct {
 
 	lru, privateBit, swapcache, swapbacked, slab, hwpoison uint64 // masks; 0: no such bit
 	reserved, headMask                                     uint64
+	special                                                uint64 // all masks
 	types                                                  pageTypes
 	slabKnown                                              bool
 
@@ -72,12 +73,14 @@ func NewPageLayout(info *Info) (*PageLayout, error) {
 		}
 		*m.to = off
 	}
+	l.refcount = l.mapcount // which is not negative in a plain page either
 	if off, err := l.member(info, 4, "page._refcount", "page._count"); err == nil {
 		l.refcount, l.hasRefcount = off, true
 	}
 	l.readBits(info)
 	l.readTypes(info)
 	l.readCompound(info)
+	l.special = l.lru | l.swapcache | l.slab | l.hwpoison | l.reserved | l.headMask
 	return l, nil
 }
 
@@ -102,6 +105,16 @@ func (l *PageLayout) unknown(format string, a ...any) {
 
 func (l *PageLayout) f(p []byte) uint64 { return binary.LittleEndian.Uint64(p[l.flags:]) }
 func (l *PageLayout) t(p []byte) uint32 { return binary.LittleEndian.Uint32(p[l.mapcount:]) }
+
+// IsPlain tells quickly that none of the other questions has a yes: no flag,
+// type or mapping of interest, and nothing implausible. Most pages of a busy
+// kernel are so.
+func (l *PageLayout) IsPlain(p []byte) bool {
+	if l.f(p)&l.special != 0 || int32(l.t(p)) < -1 || (p[l.head]|p[l.mapping])&1 != 0 {
+		return false
+	}
+	return int32(binary.LittleEndian.Uint32(p[l.refcount:])) >= 0
+}
 
 // IsUninit tells that the kernel has not initialised this struct page: all its
 // flags are set (PAGE_POISON_PATTERN, include/linux/page-flags.h).
