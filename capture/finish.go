@@ -17,8 +17,6 @@ func (r *run) finish() {
 	var errs []error
 	if r.cfg.CaptureLog != nil {
 		errs = append(errs, r.put(CaptureLogName, r.cfg.CaptureLog()))
-	} else {
-		r.drop(CaptureLogName)
 	}
 	errs = append(errs, r.put(ReadmeName, []byte(readme(r.rep))))
 	doc, err := r.rep.JSON()
@@ -40,15 +38,6 @@ func (r *run) put(name string, text []byte) error {
 	}
 	r.rep.Files = append(r.rep.Files, File{Name: name, Bytes: n})
 	return nil
-}
-
-// drop lets go of a held file that will not be written.
-func (r *run) drop(name string) {
-	for _, h := range r.held {
-		if h.Name() == name {
-			h.Abandon()
-		}
-	}
 }
 
 func sortedKeys(m map[string]uint64) []string { return slices.Sorted(maps.Keys(m)) }

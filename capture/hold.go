@@ -29,6 +29,9 @@ type heldFile struct {
 // file is tried again at the end.
 func (r *run) hold() {
 	for _, h := range holdSizes {
+		if h.name == CaptureLogName && r.cfg.CaptureLog == nil {
+			continue
+		}
 		f, err := r.dir.Create(h.name)
 		if err != nil {
 			r.warn("hold room for %s: %v", h.name, err)

@@ -232,7 +232,7 @@ func (f *fullFile) Truncate(n int64) error {
 func TestRunFullDisk(t *testing.T) {
 	core := synth.ELF(synth.Options{})
 	seen := map[Result]bool{}
-	for room := int64(0); room < 12<<20; room += 400 << 10 {
+	for room := int64(0); room < 30<<20; room += 1 << 20 {
 		dir, tg := dirTarget(t)
 		left := new(atomic.Int64)
 		left.Store(room)
@@ -244,7 +244,7 @@ func TestRunFullDisk(t *testing.T) {
 			t.Errorf("room %d: result %s, error %v", room, rep.Result, err)
 		}
 		out := filepath.Join(dir, rep.Dir)
-		if room >= 1<<20 {
+		if room > 1<<20 {
 			saved := readReport(t, out)
 			if saved.Result != rep.Result {
 				t.Errorf("room %d: report.json says %s, Run %s", room, saved.Result, rep.Result)
@@ -275,17 +275,26 @@ func TestRunFullDisk(t *testing.T) {
 	}
 }
 
+// brokenTarget has a defect: it panics when the log is created.
+type brokenTarget struct{ target.Target }
+
+func (b brokenTarget) Sub(name string) (target.Target, error) {
+	t, err := b.Target.Sub(name)
+	return brokenTarget{t}, err
+}
+
+func (b brokenTarget) Create(name string) (target.File, error) {
+	if name == LogName {
+		panic("a defect of ours")
+	}
+	return b.Target.Create(name)
+}
+
 func TestRunPanicInside(t *testing.T) {
 	dir, tg := dirTarget(t)
-	cfg := config(t, synth.ELF(synth.Options{}), tg)
-	cfg.Event = func(e Event) {
-		if e.Step == "save log" {
-			panic("a defect of ours")
-		}
-	}
-	rep, err := Run(t.Context(), cfg)
-	if err == nil || !strings.Contains(rep.Error, "a defect of ours") {
-		t.Errorf("error %v", err)
+	rep, err := Run(t.Context(), config(t, synth.ELF(synth.Options{}), brokenTarget{tg}))
+	if err == nil || rep.FailedStep != "save log" || !strings.Contains(rep.Error, "a defect of ours") {
+		t.Errorf("failed at %q: %v", rep.FailedStep, err)
 	}
 	if rep.Result != Complete {
 		t.Errorf("the dump was lost too: %s", rep.Result)
