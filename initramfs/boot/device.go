@@ -22,8 +22,6 @@ type Waiter struct {
 	Find func(context.Context, plan.Device) (string, []blkid.Seen, error)
 	// Log is told every few seconds what is awaited and what is there; may be nil.
 	Log *Log
-	// Alive, when set, is called at each look.
-	Alive func()
 	// Poll and Tell are the times between looks and between messages; 0 means
 	// 100 ms and 5 s.
 	Poll, Tell time.Duration
@@ -45,9 +43,6 @@ func (w *Waiter) Wait(ctx context.Context, d plan.Device) (string, error) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for {
-		if w.Alive != nil {
-			w.Alive()
-		}
 		path, seen, err := w.Find(ctx, d)
 		switch {
 		case err == nil:

@@ -21,8 +21,6 @@ const moduleTime = 15 * time.Second
 type Loader struct {
 	// Log may be nil.
 	Log *Log
-	// Alive, when set, is called before each module.
-	Alive func()
 	// Finit loads one open file; for tests.
 	Finit func(f *os.File, params string) error
 	// Patience is how long one module may take; 0 means 15 s.
@@ -39,9 +37,6 @@ func (l *Loader) Load(ctx context.Context, modules []plan.Module) error {
 	for i, m := range modules {
 		if ctx.Err() != nil {
 			return errors.Join(append(errs, fmt.Errorf("%d of %d modules not loaded: %w", len(modules)-i, len(modules), context.Cause(ctx)))...)
-		}
-		if l.Alive != nil {
-			l.Alive()
 		}
 		start := time.Now()
 		err := l.one(ctx, m)

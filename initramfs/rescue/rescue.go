@@ -60,6 +60,9 @@ type Console struct {
 	root    string // for tests: where /proc/... is
 }
 
+// Machine gives the commands another machine to act on, before the next Run.
+func (c *Console) Machine(m Machine) { c.machine = m }
+
 // New makes a dialogue that reads lines from in, in a goroutine that ends with
 // in, and writes to out. idle is how long nobody may type anything; 0 means
 // [DefaultIdle].

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"time"
+
+	"github.com/gokdump/gokdump/capture/plan"
+)
+
+// The plan bounds each step; these bound what lies between and beyond.
+const (
+	// startLimit is how long PID 1 may take until it has read the plan, and a
+	// worker until its first sign.
+	startLimit = 60 * time.Second
+	// finishLimit is how long a capture may take to end a dump in good order
+	// after it was told to stop: what the page cache holds must reach the disk.
+	finishLimit = 120 * time.Second
+	// logLimit is how long the crashed kernel's log may take to reach the
+	// console when there is no target.
+	logLimit = 60 * time.Second
+	// killLimit is waited beyond a deadline before the next harder measure.
+	killLimit = 15 * time.Second
+)
+
+// whole is the longest that one attempt may take: every deadline of the plan
+// and every limit above.
+func whole(d plan.Deadlines) time.Duration {
+	return startLimit + d.Device.Duration() + d.Mount.Duration() + d.Capture.Duration() +
+		finishLimit + logLimit + 2*killLimit
+}
+
+// ending is the longest that the end may take in good order.
+func ending(d plan.Deadlines) time.Duration { return 2*d.Reboot.Duration() + killLimit }
+
+// fallbackPlan is for an image whose plan cannot be read: it saves nothing,
+// shows the log on the console and restarts.
+func fallbackPlan() *plan.Plan {
+	return &plan.Plan{
+		Version:       plan.Version,
+		Host:          "unknown",
+		Kernel:        "unknown",
+		Dump:          plan.Dump{Codec: "none"},
+		Deadlines:     plan.DefaultDeadlines(),
+		FailureAction: plan.Reboot,
+		FinalAction:   plan.Reboot,
+	}
+}

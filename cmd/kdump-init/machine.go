@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gokdump/gokdump/capture/plan"
+	"github.com/gokdump/gokdump/initramfs/blkid"
+	"github.com/gokdump/gokdump/initramfs/boot"
+	"github.com/gokdump/gokdump/initramfs/rescue"
+	"golang.org/x/sys/unix"
+)
+
+// machine is what the rescue console acts on.
+type machine struct {
+	log   *boot.Log
+	power *boot.Power
+	plan  *plan.Plan
+	last  verdict
+	alive func(time.Duration)
+}
+
+// talk runs the rescue console on terminal. *person is made once: its reader of
+// the terminal cannot be called off.
+func talk(person **rescue.Console, terminal *os.File, m machine) rescue.Choice {
+	commands := rescue.Machine{
+		Status:  m.status,
+		Log:     func() []byte { return m.log.CaptureLog(boot.Kmsg) },
+		Mount:   m.mount,
+		Unmount: m.unmount,
+		Alive:   m.alive,
+	}
+	if *person == nil {
+		*person = rescue.New(terminal, terminal, commands, rescue.DefaultIdle)
+	} else {
+		(*person).Machine(commands)
+	}
+	return (*person).Run(context.Background())
+}
+
+func (m machine) status() string {
+	var b strings.Builder
+	p := m.plan
+	fmt.Fprintf(&b, "capture: %v\n", m.last)
+	if err := haveCore(); err != nil {
+		fmt.Fprintf(&b, "core:    %v\n", err)
+	} else {
+		fmt.Fprintf(&b, "core:    %s\n", corePath)
+	}
+	fmt.Fprintf(&b, "plan:    %s to %s on %s, level %d, %s\n", p.Target.Path, p.Target.FSType, p.Target.Device, p.Dump.Level, p.Dump.Codec)
+	where := "not mounted"
+	if mounted(boot.MountPoint) {
+		where = "mounted on " + boot.MountPoint
+	}
+	fmt.Fprintf(&b, "target:  %s\n", where)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	seen, err := new(blkid.Finder).List(ctx)
+	fmt.Fprintf(&b, "devices: %s\n", strings.ReplaceAll(blkid.Describe(seen), "; ", "\n         "))
+	if err != nil {
+		fmt.Fprintf(&b, "         %v\n", err)
+	}
+	if f, err := os.Open("/proc/meminfo"); err == nil {
+		defer f.Close()
+		if n, err := boot.MemAvailable(f); err == nil {
+			fmt.Fprintf(&b, "memory:  %d MiB available\n", n>>20)
+		}
+	}
+	return b.String()
+}
+
+// rescueWait is how long the console's mount waits for the plan's device.
+const rescueWait = 10 * time.Second
+
+// mount mounts the plan's target, or another device, where the target belongs.
+func (m machine) mount(device, fstype string) (string, error) {
+	d := m.plan.Deadlines.Mount.Duration()
+	m.alive(d)
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	// Before a retry, or without a core, no driver may be there yet.
+	if err := (&boot.Loader{Log: m.log}).Load(ctx, m.plan.Modules); err != nil {
+		m.log.Warnf("%s: %v", stepModules, err)
+	}
+	t := plan.Target{FSType: fstype}
+	if device == "" {
+		if t = m.plan.Target; t.FSType == "" {
+			return "", fmt.Errorf("the plan could not be read: say which device, and its type")
+		}
+		wait, done := context.WithTimeout(ctx, rescueWait)
+		defer done()
+		path, err := (&boot.Waiter{Find: new(blkid.Finder).Find}).Wait(wait, t.Device)
+		if err != nil {
+			return "", err
+		}
+		device = path
+	}
+	return boot.MountPoint, boot.MountTarget(ctx, t, device, boot.MountPoint, boot.Mount)
+}
+
+func (m machine) unmount() error {
+	ctx, cancel := context.WithTimeout(context.Background(), m.plan.Deadlines.Reboot.Duration())
+	defer cancel()
+	return m.power.Quiesce(ctx, boot.MountPoint)
+}
+
+// mounted tells whether something is mounted on dir, by the device numbers of
+// it and of what holds it.
+func mounted(dir string) bool {
+	var in, out unix.Stat_t
+	return unix.Stat(dir, &in) == nil && unix.Stat(filepath.Dir(dir), &out) == nil && in.Dev != out.Dev
+}
+
+// deathLimit is how long saving a dead worker's log may take.
+const deathLimit = 20 * time.Second
+
+// saveDeath writes the log of a worker that died in the middle of a capture
+// beside what it left in the target, and gives the file's path; "" when the
+// target is not mounted.
+func saveDeath(log *boot.Log, p *plan.Plan, v verdict) (string, error) {
+	if !mounted(boot.MountPoint) {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), deathLimit)
+	defer cancel()
+	name := fmt.Sprintf("%s-%s-died.log", p.Host, time.Now().UTC().Format("2006-01-02T15-04-05Z"))
+	path := filepath.Join(boot.MountPoint, p.Target.Path, name)
+	text := append([]byte(v.String()+"\n\n"), log.CaptureLog(boot.Kmsg)...)
+	return path, boot.Within(ctx, "write "+path, func() error {
+		if _, err := boot.DumpDir(boot.MountPoint, p.Target.Path); err != nil {
+			return err
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if _, err := f.Write(text); err != nil {
+			return err
+		}
+		return f.Sync()
+	})
+}
