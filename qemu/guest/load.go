@@ -24,7 +24,7 @@ const workerArg = "worker"
 func fill(f script.Fill) error {
 	for i := range f.Workers {
 		cmd := exec.Cmd{
-			Path:        "/proc/self/exe",
+			Path:        "/init",
 			Args:        []string{workerArg, script.WorkerName(i), strconv.Itoa(f.AnonMiB), strconv.Itoa(f.ShmMiB)},
 			Stderr:      os.Stderr,
 			SysProcAttr: &syscall.SysProcAttr{Setsid: true},

@@ -20,15 +20,12 @@ import (
 
 	"github.com/gokdump/gokdump/qemu"
 	"github.com/gokdump/gokdump/qemu/debian"
-	"github.com/gokdump/gokdump/qemu/readers"
 )
 
 // Lab is what all machines of a run share.
 type Lab struct {
 	// Kernel is what they boot and what crashes.
 	Kernel *debian.Kernel
-	// Readers open the dumps.
-	Readers *readers.Readers
 	// Accel is how they run.
 	Accel qemu.Accel
 
@@ -38,8 +35,8 @@ type Lab struct {
 // module is the path of this module, whose packages New compiles.
 const module = "github.com/gokdump/gokdump"
 
-// New compiles the commands into dir/bin, gets the kernel and the readers and
-// finds out how machines run here. The working directory must be inside the
+// New compiles the commands into dir/bin, gets the kernel and finds out how
+// machines run here. The working directory must be inside the
 // module.
 func New(ctx context.Context, dir string, progress io.Writer) (*Lab, error) {
 	l := &Lab{bin: filepath.Join(dir, "bin")}
@@ -48,9 +45,6 @@ func New(ctx context.Context, dir string, progress io.Writer) (*Lab, error) {
 		return nil, err
 	}
 	if l.Kernel, err = debian.CloudKernel(ctx, cache, progress); err != nil {
-		return nil, err
-	}
-	if l.Readers, err = readers.Get(ctx, cache, progress); err != nil {
 		return nil, err
 	}
 	fmt.Fprintln(progress, "compiling")

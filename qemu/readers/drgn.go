@@ -35,7 +35,7 @@ type Findings struct {
 }
 
 // Drgn opens a dump in the machine's own drgn.
-func (r *Readers) Drgn(ctx context.Context, vmlinux, core string) (*Findings, error) {
+func Drgn(ctx context.Context, vmlinux, core string) (*Findings, error) {
 	return (&Readers{}).drgn(ctx, vmlinux, core)
 }
 

@@ -42,7 +42,7 @@ func TestSplit(t *testing.T) {
 func TestReaderMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	r := &Readers{}
-	if _, err := r.Drgn(t.Context(), "vmlinux", "core"); err == nil || !strings.Contains(err.Error(), "drgn") {
+	if _, err := Drgn(t.Context(), "vmlinux", "core"); err == nil || !strings.Contains(err.Error(), "drgn") {
 		t.Errorf("drgn: %v", err)
 	}
 	if _, err := r.Crash(t.Context(), "vmlinux", "core", "sys"); err == nil || !strings.Contains(err.Error(), "crash") {

@@ -30,7 +30,7 @@ func TestFromPanicToDump(t *testing.T) {
 	core := l.Path(capture.DumpName)
 	f := opensInDrgn(t, o, core)
 	opensInCrash(t, core, len(f.Tasks), 2)
-	if f, err := shared.Readers.NewerDrgn(t.Context(), shared.Kernel.Debug, core); err == nil {
+	if f, err := newer.NewerDrgn(t.Context(), shared.Kernel.Debug, core); err == nil {
 		compare(t, o, f)
 	} else if !errors.Is(err, readers.ErrNoNewer) {
 		t.Error(err)

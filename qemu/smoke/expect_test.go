@@ -56,7 +56,7 @@ func logSaved(t *testing.T, l lab.Left) {
 // opensInDrgn opens the dump and compares it with what the guest saw.
 func opensInDrgn(t *testing.T, o *lab.Outcome, core string) *readers.Findings {
 	t.Helper()
-	f, err := shared.Readers.Drgn(t.Context(), shared.Kernel.Debug, core)
+	f, err := readers.Drgn(t.Context(), shared.Kernel.Debug, core)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func tasks(t *testing.T, o *lab.Outcome, got map[string]string) {
 // counted, which leaves out the idle task of each CPU.
 func opensInCrash(t *testing.T, core string, wantTasks, cpus int) {
 	t.Helper()
-	out, err := shared.Readers.Crash(t.Context(), shared.Kernel.Debug, core, "sys", "bt", "ps", "log")
+	out, err := newer.Crash(t.Context(), shared.Kernel.Debug, core, "sys", "bt", "ps", "log")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,15 +14,20 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gokdump/gokdump/qemu/debian"
 	"github.com/gokdump/gokdump/qemu/lab"
+	"github.com/gokdump/gokdump/qemu/readers"
 	"github.com/gokdump/gokdump/qemu/steps"
 )
 
 // work is where the machines' files lie, in the tree's build folder.
 const work = "../../build/smoke"
 
-// shared is what TestMain made once for all tests.
-var shared *lab.Lab
+// What TestMain made once for all tests.
+var (
+	shared *lab.Lab
+	newer  *readers.Readers // crash 8.0.4 or later, and a newer drgn
+)
 
 func TestMain(m *testing.M) {
 	// An interrupt must reach the deferred ends of machines and downloads.
@@ -31,6 +36,13 @@ func TestMain(m *testing.M) {
 	err := steps.New(os.Stdout).Do("preparing the machines", func(note io.Writer) error {
 		dir, err := filepath.Abs(work)
 		if err != nil {
+			return err
+		}
+		cache, err := debian.CacheDir()
+		if err != nil {
+			return err
+		}
+		if newer, err = readers.Get(ctx, cache, note); err != nil {
 			return err
 		}
 		shared, err = lab.New(ctx, dir, note)
