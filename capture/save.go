@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -177,7 +178,28 @@ func (s *save) uname() (vmcore.Uname, error) {
 	return kernel.ReadUname(s.info, space)
 }
 
+// CheckAddresses returns an error when src claims RAM at addresses so high that
+// the bitmaps of a dump, and the tables of a filter, would take more room than
+// all of the RAM: no machine is so sparse, but damaged headers are.
+func CheckAddresses(src vmcore.Source) error {
+	var ram uint64
+	for _, r := range src.RAM() {
+		ram += r.End - r.Start
+	}
+	if ram == 0 {
+		return errors.New("the core has no RAM")
+	}
+	end := src.RAM()[len(src.RAM())-1].End
+	if bitmaps := end / src.PageSize() / 4; bitmaps > ram { // two bits for each page
+		return fmt.Errorf("the core claims RAM up to physical address %#x, but has only %s of it: its headers are damaged", end, Bytes(ram))
+	}
+	return nil
+}
+
 func (s *save) filter(ctx context.Context) error {
+	if err := CheckAddresses(s.src); err != nil {
+		return err
+	}
 	sel, err := filter.Scan(ctx, s.src, s.info, filter.Options{
 		Level: s.opt.Level, Workers: s.opt.Workers,
 		Progress: func(done, total uint64) { s.progress(Progress{Done: done, Total: total}) },

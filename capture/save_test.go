@@ -248,3 +248,20 @@ func TestSaveTooLate(t *testing.T) {
 		t.Errorf("error %v, result %+v", err, res)
 	}
 }
+
+// Headers that put RAM at an absurd address: an error at once, not bitmaps of
+// gigabytes.
+func TestSaveAbsurdAddress(t *testing.T) {
+	src := highSource{testMachine().Source()}
+	out := new(memOutput)
+	_, err := Save(t.Context(), src, out, SaveOptions{Level: 31, Codec: codec.Zlib})
+	if err == nil || !strings.Contains(err.Error(), "headers are damaged") || out.Size() != 0 {
+		t.Errorf("error %v, %d bytes", err, out.Size())
+	}
+}
+
+type highSource struct{ vmcore.Source }
+
+func (h highSource) RAM() []vmcore.Range {
+	return append(h.Source.RAM(), vmcore.Range{Start: 1 << 50, End: 1<<50 + 4096})
+}

@@ -135,6 +135,9 @@ func (i *coreInfo) countPages(ctx context.Context, c *core) error {
 	if c.info == nil {
 		return c.infoErr
 	}
+	if err := capture.CheckAddresses(c.src); err != nil {
+		return err
+	}
 	// Level 31 asks for every class; nothing is written.
 	res, err := filter.Scan(ctx, c.src, c.info, filter.Options{Level: 31})
 	if err != nil {
