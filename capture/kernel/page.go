@@ -21,11 +21,11 @@ type PageLayout struct {
 	flags, mapping, mapcount, refcount, private, head int
 	hasRefcount                                       bool
 
-	lru, privateBit, swapcache, swapbacked, slab, hwpoison uint64 // masks; 0: no such bit
-	reserved, headMask                                     uint64
-	special                                                uint64 // all masks
-	types                                                  pageTypes
-	slabKnown                                              bool
+	lru, privateBit, swapcache, slab, hwpoison uint64 // masks; 0: no such bit
+	reserved, headMask                         uint64
+	special                                    uint64 // all masks
+	types                                      pageTypes
+	slabKnown                                  bool
 
 	order    int // offset of the order byte in page[1]; -1: unknown
 	dtor     int // offset of the destructor in page[1]; -1: none

@@ -97,6 +97,28 @@ func TestPageLayout(t *testing.T) {
 	}
 }
 
+// The slab allocator keeps its own numbers where other pages have _mapcount and
+// mapping: they must not be taken for a type or for anonymous memory.
+func TestSlabHidesTypes(t *testing.T) {
+	for _, v := range []int64{synth.V61.Buddy, synth.V61.Offline} {
+		m := synth.New(synth.Options{Runs: []synth.Run{{Kind: synth.Slab}}})
+		pa := m.StructPage(m.Runs[0].PFN)
+		m.Put32(pa+48, uint32(v))
+		info, _ := open(t, m)
+		l, err := kernel.NewPageLayout(info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := make([]byte, 64)
+		if err := m.ReadPhys(p, pa); err != nil {
+			t.Fatal(err)
+		}
+		if got := says(l, p, p, 0); got != "slab" {
+			t.Errorf("slab page with _mapcount %d is %q", v, got)
+		}
+	}
+}
+
 // Since 6.12 the low 24 bits of a type's _mapcount are the type's own.
 func TestTypeInTopByte(t *testing.T) {
 	m := synth.New(synth.Options{Era: &synth.V612})

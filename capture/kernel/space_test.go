@@ -35,6 +35,8 @@ func TestTranslate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := synth.New(opt)
 			m.Map(m.VmallocBase()+1<<40, 1<<32, 1<<30) // a 1 GiB page, not RAM
+			slot, _ := m.Entry(m.VmemmapBase())
+			m.Put64(slot, m.Get64(slot)|1<<12) // PAT of a huge page, no address bit
 			_, s := open(t, m)
 			for _, tt := range []struct{ va, pa, n uint64 }{
 				{m.ImageVA(m.Image.Start) + 5, m.Image.Start + 5, 2<<20 - 5},

@@ -1,0 +1,124 @@
+package filter
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gokdump/gokdump/capture/kernel"
+	"github.com/gokdump/gokdump/capture/pfnset"
+	"github.com/gokdump/gokdump/capture/vmcore"
+)
+
+// scan is one run of Scan.
+type scan struct {
+	src      vmcore.Source
+	info     *kernel.Info
+	opt      Options
+	res      *Result
+	pageSize uint64
+
+	space  *kernel.Space
+	layout *kernel.PageLayout
+	memmap *kernel.MemMap
+
+	pinned   *pfnset.Set // never dropped
+	image    *pfnset.Set // the part of pinned that is the kernel image
+	first    *pfnset.Set // to go first, beside pinned
+	slab     *pfnset.Set
+	pinHits  uint64 // pinned pages, not of the image, that looked droppable
+	total    tally
+	done     uint64
+	garbage  int
+	unreadBy error
+}
+
+func (s *scan) warn(format string, a ...any) {
+	s.res.Warnings = append(s.res.Warnings, fmt.Sprintf(format, a...))
+}
+
+// run does the steps; what fails keeps the pages that depend on it.
+func (s *scan) run(ctx context.Context, r vmcore.Reader) error {
+	limit := s.res.RAM.Limit()
+	s.pinned, s.image, s.first, s.slab = pfnset.New(limit), pfnset.New(limit), pfnset.New(limit), pfnset.New(limit)
+	for _, k := range s.src.KernelImage() {
+		s.addImage(k.Start, k.End)
+	}
+	known, err := s.understand(ctx, r)
+	if err != nil {
+		return err
+	}
+	// nothing to drop: the struct pages need not be read
+	_, poison := s.number("PG_hwpoison")
+	if known && (s.opt.Level > LevelZero || poison) {
+		if err := s.sections(ctx, r); err != nil {
+			return err
+		}
+		s.judge()
+	}
+	s.finishFirst()
+	if s.opt.Progress != nil {
+		n := s.res.RAM.Len()
+		s.opt.Progress(n, n)
+	}
+	return nil
+}
+
+func (s *scan) addImage(start, end uint64) {
+	if end > start {
+		s.image.AddRange(start/s.pageSize, (end-1)/s.pageSize+1)
+		s.pinned.AddRange(start/s.pageSize, (end-1)/s.pageSize+1)
+	}
+}
+
+func (s *scan) number(name string) (int64, bool) {
+	if s.info == nil {
+		return 0, false
+	}
+	return s.info.Number(name)
+}
+
+// understand prepares what the decision needs; false when all must be kept.
+func (s *scan) understand(ctx context.Context, r vmcore.Reader) (bool, error) {
+	const kept = "all pages are kept"
+	if s.info == nil {
+		s.warn("the core has no usable VMCOREINFO: %s", kept)
+		return false, nil
+	}
+	if s.info.PageSize != s.pageSize {
+		s.warn("VMCOREINFO has pages of %d bytes, the core of %d: %s", s.info.PageSize, s.pageSize, kept)
+		return false, nil
+	}
+	var err error
+	if s.space, err = kernel.NewSpace(s.info, s.src.Machine(), r); err != nil {
+		s.warn("%v: %s", err, kept)
+		return false, nil
+	}
+	if err := s.walkTables(ctx); err != nil {
+		return false, err
+	}
+	if s.memmap, err = kernel.NewMemMap(s.info, s.space, s.src.RAM()); err != nil {
+		s.warn("%v: %s", err, kept)
+		return false, nil
+	}
+	if s.layout, err = kernel.NewPageLayout(s.info); err != nil {
+		s.warn("%v: %s", err, kept)
+		return false, nil
+	}
+	if s.opt.Level > LevelZero {
+		for _, u := range s.layout.Unknown {
+			s.warn("%s", u)
+		}
+	}
+	if n := s.memmap.Bad + s.memmap.Absent; n > 0 && s.opt.Level > LevelZero {
+		s.warn("%d of %d memory sections with RAM have no usable struct pages %s: their pages are kept",
+			n, n+len(s.memmap.Sections), brackets(s.memmap.FirstBad))
+	}
+	return true, s.pinMaps(ctx)
+}
+
+func brackets(s string) string {
+	if s == "" {
+		return "(absent)"
+	}
+	return "(" + s + ")"
+}
