@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -50,20 +49,20 @@ func run(ctx context.Context, out *os.File) error {
 
 	log := steps.New(out)
 	s := show{out: out}
-	if err := log.Do("getting the kernel, compiling the commands", func(note io.Writer) (err error) {
-		s.lab, err = lab.New(ctx, dir, note)
+	if err := log.Do("getting the kernel, compiling the commands", func(step *steps.Step) (err error) {
+		s.lab, err = lab.New(ctx, dir, step)
 		return err
 	}); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "    kernel %s, run by QEMU under %s\n", s.lab.Kernel.Release, s.lab.Accel)
-	if err := log.Do("arm, crash, capture, reboot", func(note io.Writer) (err error) {
-		s.outcome, err = s.lab.Run(ctx, dir, lab.Story{Config: config, Return: true}, newTeller(out, note))
+	if err := log.Do("arm, crash, capture, reboot", func(step *steps.Step) (err error) {
+		s.outcome, err = s.lab.Run(ctx, dir, lab.Story{Config: config, Return: true}, newTeller(step.Say, step))
 		return err
 	}); err != nil {
 		return err
 	}
-	if err := log.Do("reading the disk and opening the dump in drgn", func(io.Writer) (err error) {
+	if err := log.Do("reading the disk and opening the dump in drgn", func(*steps.Step) (err error) {
 		all, err := s.outcome.Left(ctx)
 		if err != nil {
 			return err

@@ -17,11 +17,14 @@ var news = regexp.MustCompile(`kdump: \w+ +\d+ %`)
 
 // teller picks the lines of a console that tell the story.
 type teller struct {
-	out, note io.Writer
-	part      []byte
+	say  func(format string, a ...any) // for lines that stay
+	note io.Writer                     // for the others
+	part []byte
 }
 
-func newTeller(out, note io.Writer) *teller { return &teller{out: out, note: note} }
+func newTeller(say func(string, ...any), note io.Writer) *teller {
+	return &teller{say: say, note: note}
+}
 
 // Write takes the console's text as it comes.
 func (t *teller) Write(p []byte) (int, error) {
@@ -53,5 +56,5 @@ func (t *teller) line(s string) {
 	if len(s) > 100 {
 		s = s[:97] + "..."
 	}
-	fmt.Fprintf(t.out, "    | %s\n", s)
+	t.say("| %s", s)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -9,7 +10,7 @@ import (
 
 func TestTeller(t *testing.T) {
 	var out, note bytes.Buffer
-	tell := newTeller(&out, &note)
+	tell := newTeller(func(format string, a ...any) { fmt.Fprintf(&out, format+"\n", a...) }, &note)
 	for _, s := range []string{
 		"[    0.1] Linux version\r\n[    1.0] GUEST: filled mem", "ory\r\n[    9.9] Kernel panic - not syncing: sysrq\r\n",
 		"[    2.0] kdump: write 24 %, 23 MiB read\r\n[    3.0] kdump: the dump is complete " + strings.Repeat("x", 200) + "\r\n",

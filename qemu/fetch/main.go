@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -31,17 +30,17 @@ func run(ctx context.Context) error {
 		return err
 	}
 	log := steps.New(os.Stdout)
-	if err := log.Do("kernel and debug symbols (about 310 MB once)", func(note io.Writer) error {
-		k, err := debian.CloudKernel(ctx, cache, note)
+	if err := log.Do("kernel and debug symbols (about 310 MB once)", func(step *steps.Step) error {
+		k, err := debian.CloudKernel(ctx, cache, step)
 		if err == nil {
-			fmt.Printf("    %s in %s\n", k.Release, k.Root)
+			step.Say("%s in %s", k.Release, k.Root)
 		}
 		return err
 	}); err != nil {
 		return err
 	}
-	return log.Do("readers: drgn, and crash 8.0.4 or later (about 200 MB once)", func(note io.Writer) error {
-		_, err := readers.Get(ctx, cache, note)
+	return log.Do("readers: drgn, and crash 8.0.4 or later (about 200 MB once)", func(step *steps.Step) error {
+		_, err := readers.Get(ctx, cache, step)
 		return err
 	})
 }

@@ -5,7 +5,6 @@ package smoke
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -33,7 +32,7 @@ func TestMain(m *testing.M) {
 	// An interrupt must reach the deferred ends of machines and downloads.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := steps.New(os.Stdout).Do("preparing the machines", func(note io.Writer) error {
+	err := steps.New(os.Stdout).Do("preparing the machines", func(step *steps.Step) error {
 		dir, err := filepath.Abs(work)
 		if err != nil {
 			return err
@@ -42,10 +41,10 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			return err
 		}
-		if newer, err = readers.Get(ctx, cache, note); err != nil {
+		if newer, err = readers.Get(ctx, cache, step); err != nil {
 			return err
 		}
-		shared, err = lab.New(ctx, dir, note)
+		shared, err = lab.New(ctx, dir, step)
 		return err
 	})
 	if err != nil {

@@ -21,6 +21,7 @@ const width = 78
 
 // Log shows steps on a file.
 type Log struct {
+	mu    sync.Mutex // one line at a time
 	w     io.Writer
 	tty   bool
 	start time.Time
@@ -32,13 +33,13 @@ func New(f *os.File) *Log {
 	return &Log{w: f, tty: err == nil && st.Mode()&os.ModeCharDevice != 0, start: time.Now()}
 }
 
-// Do shows name, calls f and shows how long it took. What f writes to note is its
+// Do shows name, calls f and shows how long it took. What f writes to its step is
 // news: the last line is shown every two seconds. The error is f's, with the name in
 // front.
-func (l *Log) Do(name string, f func(note io.Writer) error) error {
+func (l *Log) Do(name string, f func(s *Step) error) error {
 	fmt.Fprintf(l.w, "==> %s\n", name)
 	begun := time.Now()
-	n := &news{}
+	n := &Step{log: l}
 	quit, gone := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -56,15 +57,22 @@ func (l *Log) Do(name string, f func(note io.Writer) error) error {
 	err := f(n)
 	close(quit)
 	<-gone
+	if err != nil {
+		l.line(fmt.Sprintf("failed after %.1f s", time.Since(begun).Seconds()))
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	l.line(fmt.Sprintf("done in %.1f s", time.Since(begun).Seconds()))
+	return nil
+}
+
+// line shows a line that stays.
+func (l *Log) line(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.tty {
 		fmt.Fprintf(l.w, "\r%*s\r", width, "")
 	}
-	if err != nil {
-		fmt.Fprintf(l.w, "    failed after %.1f s\n", time.Since(begun).Seconds())
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	fmt.Fprintf(l.w, "    done in %.1f s\n", time.Since(begun).Seconds())
-	return nil
+	fmt.Fprintf(l.w, "    %s\n", text)
 }
 
 // Elapsed is the time since New.
@@ -75,6 +83,8 @@ func (l *Log) show(d time.Duration, text string) {
 	if r := []rune(line); len(r) > width {
 		line = string(r[:width])
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.tty {
 		fmt.Fprintf(l.w, "\r%-*s", width, line)
 		return
@@ -82,14 +92,19 @@ func (l *Log) show(d time.Duration, text string) {
 	fmt.Fprintln(l.w, line)
 }
 
-// news keeps the last whole line written to it.
-type news struct {
+// Step is a step under way. It may be used from several goroutines.
+type Step struct {
+	log  *Log
 	mu   sync.Mutex
 	part string // a line that has no end yet
 	line string
 }
 
-func (n *news) Write(p []byte) (int, error) {
+// Say shows a line that stays.
+func (n *Step) Say(format string, a ...any) { n.log.line(fmt.Sprintf(format, a...)) }
+
+// Write takes news; the last whole line counts. It never fails.
+func (n *Step) Write(p []byte) (int, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	// A line is cut where it grows without end.
@@ -107,7 +122,7 @@ func (n *news) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (n *news) last() string {
+func (n *Step) last() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.line

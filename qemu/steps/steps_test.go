@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,10 +14,11 @@ func TestDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		l := &Log{w: &out, start: time.Now()}
-		err := l.Do("bake", func(note io.Writer) error {
+		err := l.Do("bake", func(note *Step) error {
 			fmt.Fprintf(note, "mixing\nheat")
 			time.Sleep(3 * time.Second)
 			fmt.Fprintf(note, "ing %s\n", strings.Repeat("x", 100))
+			note.Say("in the %s", "oven")
 			time.Sleep(2 * time.Second)
 			return nil
 		})
@@ -26,7 +26,7 @@ func TestDo(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := strings.Split(out.String(), "\n")
-		want := []string{"==> bake", "      2 s  mixing", "      4 s  heating xxx", "    done in 5.0 s", ""}
+		want := []string{"==> bake", "      2 s  mixing", "    in the oven", "      4 s  heating xxx", "    done in 5.0 s", ""}
 		if len(lines) != len(want) {
 			t.Fatalf("got %q", lines)
 		}
@@ -44,7 +44,7 @@ func TestDo(t *testing.T) {
 func TestDoFails(t *testing.T) {
 	var out bytes.Buffer
 	burnt := errors.New("burnt")
-	err := (&Log{w: &out, tty: true}).Do("bake", func(io.Writer) error { return burnt })
+	err := (&Log{w: &out, tty: true}).Do("bake", func(*Step) error { return burnt })
 	if !errors.Is(err, burnt) || err.Error() != "bake: burnt" {
 		t.Errorf("got %v", err)
 	}
