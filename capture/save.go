@@ -55,8 +55,10 @@ type SaveResult struct {
 	Workers                                              int // that were used
 	Bytes                                                int64
 	BytesIn                                              uint64
-	// EssentialMissing is how many of the pages without which readers do not
-	// open a dump (kernel image, page tables, memory map) it lacks.
+	// Opens: the kernel's name was read back from the dump through its page
+	// tables, the least that a reader needs. EssentialMissing counts the pages of
+	// the kernel itself (image, tables, memory map, stacks, slab) that it lacks.
+	Opens            bool
 	EssentialMissing uint64
 	// Partial: the dump is sound, but lacks LeftOutPages, or there was no time to
 	// read it back; Cause says why.
@@ -95,7 +97,9 @@ type save struct {
 	opt  SaveOptions
 	res  *SaveResult
 	info *kernel.Info // nil when the core does not describe its kernel
-	meta dump.Meta
+	// named: the kernel's name could be read from the core's memory.
+	named bool
+	meta  dump.Meta
 	sel  *filter.Result
 
 	mu    sync.Mutex // for Event
@@ -156,26 +160,26 @@ func (s *save) describe() {
 	if base, ok := info.Number("phys_base"); ok {
 		s.meta.PhysBase = base
 	}
-	u, err := s.uname()
+	u, err := uname(s.src, info)
 	if err == nil {
-		s.meta.Uname = u
+		s.meta.Uname, s.named = u, true
 	} else if s.meta.Uname.Release == "" {
 		s.meta.Uname.Release = info.Release
 		s.warn("the kernel's own name: %v", err)
 	}
 }
 
-func (s *save) uname() (vmcore.Uname, error) {
-	mem, err := s.src.NewReader()
+func uname(src vmcore.Source, info *kernel.Info) (vmcore.Uname, error) {
+	mem, err := src.NewReader()
 	if err != nil {
 		return vmcore.Uname{}, err
 	}
 	defer mem.Close()
-	space, err := kernel.NewSpace(s.info, s.src.Machine(), mem)
+	space, err := kernel.NewSpace(info, src.Machine(), mem)
 	if err != nil {
 		return vmcore.Uname{}, err
 	}
-	return kernel.ReadUname(s.info, space)
+	return kernel.ReadUname(info, space)
 }
 
 // CheckAddresses returns an error when src claims RAM at addresses so high that

@@ -110,7 +110,7 @@ func TestSave(t *testing.T) {
 	if res.Partial || res.Cause != nil || res.Pages["user"] != 50 || res.Pages["free"] != 32 || res.Pages["zero"] < 9 {
 		t.Errorf("%+v", res)
 	}
-	if res.RAMPages != res.StoredPages+82 || res.LeftOutPages != 0 || res.UnreadablePages != 0 || res.VerifiedPages+res.Pages["zero"] < res.StoredPages || res.EssentialMissing != 0 {
+	if res.RAMPages != res.StoredPages+82 || res.LeftOutPages != 0 || res.UnreadablePages != 0 || res.VerifiedPages+res.Pages["zero"] < res.StoredPages || res.EssentialMissing != 0 || !res.Opens {
 		t.Errorf("pages: %+v", res)
 	}
 	if res.CPUs != 2 || res.PageSize != 4096 || res.Bytes != out.Size() || out.syncs == 0 || res.Workers != 2 {

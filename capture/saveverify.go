@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gokdump/gokdump/capture/dump"
+	"github.com/gokdump/gokdump/capture/kernel"
 	"github.com/gokdump/gokdump/capture/pfnset"
 	"github.com/gokdump/gokdump/capture/vmcore"
 )
@@ -30,6 +31,11 @@ func (s *save) verify(ctx context.Context) error {
 	defer k.Close()
 	if n := k.Stored().Len(); n != s.res.StoredPages {
 		return fmt.Errorf("%w: it has %d pages, %d were written", dump.ErrUnsound, n, s.res.StoredPages)
+	}
+	if err := s.opens(k); err == nil {
+		s.res.Opens = true
+	} else if s.named && !s.res.Partial {
+		return fmt.Errorf("%w: %w", dump.ErrUnsound, err)
 	}
 	opt := dump.VerifyOptions{Every: sampleEvery, Must: s.must(k), Workers: s.opt.Workers, Progress: func(p dump.Progress) {
 		s.progress(Progress{Done: p.Done, Total: p.Total, BytesIn: p.BytesIn})
@@ -57,6 +63,16 @@ func (s *save) verify(ctx context.Context) error {
 		s.warn("there was no time to read back more than the pages that every reader needs")
 	}
 	return nil
+}
+
+// opens reads the kernel's name from the dump as its readers will.
+func (s *save) opens(k vmcore.Kdump) error {
+	info, err := kernel.ParseInfo(k.VMCoreInfo())
+	if err != nil {
+		return err
+	}
+	_, err = uname(k, info)
+	return err
 }
 
 // must is the pages that have to be in the dump k. In one that lacks pages for

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -57,6 +56,7 @@ type dumpResult struct {
 	RAM        uint64            `json:"ram_pages,omitempty"`
 	Stored     uint64            `json:"stored_pages,omitempty"`
 	LeftOut    uint64            `json:"left_out_pages,omitempty"`
+	Essential  uint64            `json:"kernel_pages_missing,omitempty"` // of the kernel itself
 	Unreadable uint64            `json:"unreadable_pages,omitempty"`
 	Pages      map[string]uint64 `json:"pages,omitempty"`
 	Seconds    float64           `json:"seconds"`
@@ -91,7 +91,7 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 	r := dumpResult{
 		Result: capture.Complete, In: files[0], Out: name, Level: *level, Codec: id.String(), Workers: res.Workers,
 		Bytes: res.Bytes, PageSize: res.PageSize, RAM: res.RAMPages, Stored: res.StoredPages, LeftOut: res.LeftOutPages,
-		Unreadable: res.UnreadablePages, Pages: res.Pages, Seconds: time.Since(start).Seconds(), Steps: res.Steps, Warnings: res.Warnings,
+		Essential: res.EssentialMissing, Unreadable: res.UnreadablePages, Pages: res.Pages, Seconds: time.Since(start).Seconds(), Steps: res.Steps, Warnings: res.Warnings,
 	}
 	c.warn(res.Warnings)
 	code = exitOK
@@ -99,18 +99,14 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 	case err != nil:
 		r.Result, r.Error = capture.Failed, err.Error()
 		code = c.fail(err)
-	case res.EssentialMissing > 0:
-		r.Result, code = capture.Failed, exitFailed
-		if res.Partial {
-			r.Error = res.Cause.Error()
-		}
-		fmt.Fprintf(c.stderr, "kdump-vmcore: error: %s lacks %d of the pages that every reader needs: %s\n", name, res.EssentialMissing, cmp.Or(r.Error, "the core does not have them"))
-		fmt.Fprintf(c.stderr, "hint: crash and drgn will hardly open it; kdump-vmcore info tells what can be known\n")
 	case res.Partial:
 		r.Result, r.Error = capture.Partial, res.Cause.Error()
 		code = exitIncomplete
 		fmt.Fprintf(c.stderr, "kdump-vmcore: error: ended early: %v\n", res.Cause)
-		fmt.Fprintf(c.stderr, "hint: %s opens in crash and drgn, but %d pages that belong in it are missing\n", name, res.LeftOutPages)
+		fmt.Fprintf(c.stderr, "hint: %s\n", partialHint(name, res))
+		if !res.Opens {
+			r.Result, code = capture.Failed, exitFailed
+		}
 	case res.UnreadablePages > 0:
 		code = exitIncomplete
 		r.Result = capture.Partial
@@ -122,6 +118,18 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 		fmt.Fprintf(c.stdout, "%s: %s, %d of %d pages, %s, level %d, %s\n", name, capture.Bytes(uint64(r.Bytes)), r.Stored, r.RAM, r.Codec, r.Level, took(r.Seconds))
 	}
 	return code
+}
+
+// partialHint tells what a dump that was cut short is good for.
+func partialHint(name string, res *capture.SaveResult) string {
+	if !res.Opens {
+		return fmt.Sprintf("crash and drgn cannot open %s: pages that they need are not in it", name)
+	}
+	s := fmt.Sprintf("%s opens in crash and drgn, but lacks %d pages that belong in it", name, res.LeftOutPages)
+	if res.EssentialMissing > 0 {
+		s += fmt.Sprintf(", %d of them the kernel's own: tasks and stacks may be missing", res.EssentialMissing)
+	}
+	return s
 }
 
 // makeDump makes out from in, and gives the name that the file has in the end. The
