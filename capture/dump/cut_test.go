@@ -26,7 +26,10 @@ func TestFullDisk(t *testing.T) {
 
 func fullDisk(t *testing.T, fresh bool, workers int) {
 	core := newFakeCore(4096)
-	sel := core.selection(some, early)
+	core.image = []vmcore.Range{{Start: 40100 * 4096, End: 40150 * 4096}}
+	inImage := func(pfn uint64) bool { return pfn >= 40100 && pfn < 40150 }
+	sel := core.selection(func(pfn uint64) bool { return some(pfn) || inImage(pfn) },
+		func(pfn uint64) bool { return early(pfn) || inImage(pfn) })
 	whole := newMemFile(-1)
 	if _, err := Write(t.Context(), whole, core, sel, Meta{}, Options{Codec: codec.Snappy}); err != nil {
 		t.Fatal(err)
@@ -64,6 +67,14 @@ func fullDisk(t *testing.T, fresh bool, workers int) {
 		}
 		if st.Rest.Bytes > 0 && workers == 1 && st.First.Stored != st.First.Pages {
 			t.Fatalf("room for %d blocks: %+v before %+v", room, st.Rest, st.First)
+		}
+		if !fresh && workers == 1 {
+			if image := k.Stored().LenRange(40100, 40150); image < 50 && st.First.Stored > image {
+				t.Fatalf("room for %d blocks: %d pages of the image of %d pages that come first", room, image, st.First.Stored)
+			}
+			if left := int64(room*diskBlock) - st.Bytes; st.Partial && left >= 4096 {
+				t.Fatalf("room for %d blocks: %d bytes are not used", room, left)
+			}
 		}
 		if _, err := Verify(t.Context(), k, VerifyOptions{Every: 1}); err != nil {
 			t.Fatalf("Verify: %v", err)

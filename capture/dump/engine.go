@@ -40,7 +40,7 @@ type engine struct {
 	stop context.CancelCauseFunc
 
 	done, bytesIn atomic.Uint64
-	waves         [2]tally
+	tally         [2]tally // of First, and of the rest
 
 	mu     sync.Mutex
 	errors readErrors
@@ -52,22 +52,16 @@ type tally struct {
 	zero, raw, packed, size atomic.Uint64
 }
 
-func (t *tally) stored() uint64 { return t.zero.Load() + t.raw.Load() + t.packed.Load() }
-
-// run writes both waves: first the pages without which the dump does not open.
-// It returns why it ended early, or nil.
-func (e *engine) run(ctx context.Context, waves [2]*wave, workers []*worker, progress func(Progress)) error {
+// run writes one wave after the other. It returns why it ended early, or nil.
+func (e *engine) run(ctx context.Context, waves []*wave, workers []*worker, progress func(Progress)) error {
 	ctx, e.stop = context.WithCancelCause(ctx)
 	defer e.stop(nil)
 	show := shower{f: progress, e: e, last: time.Now()}
-	for i, w := range waves {
-		if w == nil {
-			continue
-		}
+	for _, w := range waves {
 		if len(workers) == 1 {
-			workers[0].run(ctx, w, &e.waves[i], show.maybe)
+			workers[0].run(ctx, w, show.maybe)
 		} else {
-			e.parallel(ctx, w, &e.waves[i], workers, show.now)
+			e.parallel(ctx, w, workers, show.now)
 		}
 		if ctx.Err() != nil {
 			break
@@ -77,10 +71,10 @@ func (e *engine) run(ctx context.Context, waves [2]*wave, workers []*worker, pro
 	return context.Cause(ctx)
 }
 
-func (e *engine) parallel(ctx context.Context, w *wave, t *tally, workers []*worker, show func()) {
+func (e *engine) parallel(ctx context.Context, w *wave, workers []*worker, show func()) {
 	var wg sync.WaitGroup
 	for _, k := range workers {
-		wg.Go(func() { k.run(ctx, w, t, func() {}) })
+		wg.Go(func() { k.run(ctx, w, func() {}) })
 	}
 	all := make(chan struct{})
 	go func() { wg.Wait(); close(all) }()

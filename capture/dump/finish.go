@@ -17,7 +17,7 @@ func (e *engine) finish(h *kdumpfmt.Header, first *pfnset.Set, st *Stats) error 
 
 	c := &compactor{e: e, h: h, first: first, end: e.next.Load()}
 	for i := range c.found {
-		c.found[i].take(&e.waves[i])
+		c.found[i].take(&e.tally[i])
 	}
 	if st.Cause != nil || st.Unreadable > 0 {
 		if err := c.compact(); err != nil {
@@ -25,7 +25,7 @@ func (e *engine) finish(h *kdumpfmt.Header, first *pfnset.Set, st *Stats) error 
 		}
 	}
 	for {
-		c.report(st, &e.waves)
+		c.report(st)
 		if st.Stored == 0 {
 			return fmt.Errorf("dump: %w: %w", ErrNothing, nonNil(st.Cause, st.ReadError, errors.New("none was selected")))
 		}
@@ -114,10 +114,10 @@ func (t *total) add(d kdumpfmt.Desc, zero int64) {
 func (t *total) stored() uint64 { return t.zero + t.raw + t.packed }
 
 // report puts into st what the file holds.
-func (c *compactor) report(st *Stats, waves *[2]tally) {
+func (c *compactor) report(st *Stats) {
 	f, r := &c.found[0], &c.found[1]
-	st.First = Wave{Pages: waves[0].pages, Stored: f.stored(), Bytes: f.size}
-	st.Rest = Wave{Pages: waves[1].pages, Stored: r.stored(), Bytes: r.size}
+	st.First = Wave{Pages: c.e.tally[0].pages, Stored: f.stored(), Bytes: f.size}
+	st.Rest = Wave{Pages: c.e.tally[1].pages, Stored: r.stored(), Bytes: r.size}
 	st.Zero, st.Raw, st.Compressed = f.zero+r.zero, f.raw+r.raw, f.packed+r.packed
 	st.Stored = st.First.Stored + st.Rest.Stored
 	st.LeftOut = st.Pages - st.Stored - min(st.Unreadable, st.Pages-st.Stored)

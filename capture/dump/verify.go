@@ -1,10 +1,10 @@
 package dump
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,8 +21,8 @@ var ErrUnsound = errors.New("the dump is not sound")
 // VerifyOptions says how thoroughly to look. The zero value looks at all
 // descriptors and at no page.
 type VerifyOptions struct {
-	// Every says which pages are decoded: 1 all, n one of n, 0 none. Pages
-	// that share the bytes of the one before are looked at once.
+	// Every says which pages are decoded: 1 all, n one of n, 0 none. Of the
+	// zero pages that share their bytes, one is read.
 	Every uint64
 	// Must are pages that have to be there; all of them are decoded. May be nil.
 	Must *pfnset.Set
@@ -37,9 +37,9 @@ type VerifyOptions struct {
 type Check struct {
 	// Pages are in the dump, according to bitmap 2.
 	Pages uint64
-	// Shared pages have the same bytes as the one before, as pages of zeros
-	// have; Raw and Compressed are all others.
-	Shared, Raw, Compressed uint64
+	// Zero pages share the bytes of one page of zeros; Raw and Compressed are
+	// all others.
+	Zero, Raw, Compressed uint64
 	// Decoded pages were read and decoded.
 	Decoded uint64
 	// Missing pages must be in the dump and are not.
@@ -89,6 +89,9 @@ type verifier struct {
 	h   *kdumpfmt.Header
 	opt VerifyOptions
 
+	data int64 // where page data may start
+	zero int64 // where the shared zero page lies; 0 when not seen yet
+
 	mu      sync.Mutex
 	check   *Check
 	decoded atomic.Uint64
@@ -111,11 +114,8 @@ func (v *verifier) bad(format string, a ...any) {
 
 // bitmaps checks that what is stored is RAM, and that what must be is stored.
 func (v *verifier) bitmaps() {
-	ram := pfnset.New(v.h.MaxMapNr)
 	size := uint64(v.h.BlockSize)
-	for _, r := range v.k.RAM() {
-		ram.AddRange(r.Start/size, (r.End-1)/size+1)
-	}
+	ram := pages(v.k.RAM(), size, v.h.MaxMapNr)
 	stored := v.k.Stored()
 	if !subset(stored, ram) {
 		v.problem("bitmap 2 has pages that bitmap 1 does not call RAM")
@@ -137,11 +137,15 @@ func (v *verifier) bitmaps() {
 // descriptors checks them all and returns the pages to decode.
 func (v *verifier) descriptors(ctx context.Context) (*pfnset.Set, error) {
 	const batch = 4096
+	r, err := v.k.NewReader()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
 	stored := v.k.Stored()
 	todo := pfnset.New(stored.Limit())
-	data := v.h.DescOffset() + int64(v.check.Pages)*kdumpfmt.DescSize
+	v.data = v.h.DescOffset() + int64(v.check.Pages)*kdumpfmt.DescSize
 	descs := make([]kdumpfmt.Desc, batch)
-	var last kdumpfmt.Desc
 	pfn, _ := stored.Next(0)
 	for slot := uint64(0); slot < v.check.Pages; {
 		if ctx.Err() != nil {
@@ -151,107 +155,56 @@ func (v *verifier) descriptors(ctx context.Context) (*pfnset.Set, error) {
 		if err := v.k.Descs(d, slot); err != nil {
 			return nil, err
 		}
-		for i, d := range d {
-			if v.descriptor(d, last, pfn, data) && v.wanted(pfn, slot+uint64(i), d == last) {
+		for _, d := range d {
+			if v.descriptor(d, pfn, r) && v.wanted(pfn, slot, d.Offset == v.zero) {
 				todo.Add(pfn)
 			}
-			last = d
+			slot++
 			pfn, _ = stored.Next(pfn + 1)
 		}
-		slot += uint64(len(d))
 	}
 	return todo, nil
 }
 
-// descriptor checks one; page data may lie from data on.
-func (v *verifier) descriptor(d, last kdumpfmt.Desc, pfn uint64, data int64) bool {
+// descriptor checks and counts one.
+func (v *verifier) descriptor(d kdumpfmt.Desc, pfn uint64, r vmcore.Reader) bool {
 	pa := pfn * uint64(v.h.BlockSize)
 	if err := d.Check(v.h.BlockSize, v.k.FileSize()); err != nil {
 		v.bad("page at physical address %#x: %w", pa, err)
 		return false
 	}
-	if d.Offset < data {
-		v.bad("page at physical address %#x: its bytes, at %#x, lie before the end of the descriptors, %#x", pa, d.Offset, data)
+	if d.Offset < v.data {
+		v.bad("page at physical address %#x: its bytes, at %#x, lie before the end of the descriptors, %#x", pa, d.Offset, v.data)
 		return false
 	}
 	switch {
-	case d == last:
-		v.check.Shared++
-	case d.Flags == 0:
-		v.check.Raw++
-	default:
+	case d.Flags != 0:
 		v.check.Compressed++
+	case v.isZero(d, pa, r):
+		v.check.Zero++
+	default:
+		v.check.Raw++
 	}
 	return true
 }
 
-func (v *verifier) wanted(pfn, slot uint64, shared bool) bool {
+// isZero tells whether a raw page is the shared page of zeros. All writers put
+// it before the other pages: this one at a block, makedumpfile not.
+func (v *verifier) isZero(d kdumpfmt.Desc, pa uint64, r vmcore.Reader) bool {
+	size := int64(v.h.BlockSize)
+	if v.zero == 0 && (d.Offset == v.data || d.Offset == (v.data+size-1)/size*size) {
+		page := make([]byte, size)
+		v.zero = -1 // there is none: the first page is another one
+		if r.ReadPhys(page, pa) == nil && bytes.Equal(page, make([]byte, size)) {
+			v.zero = d.Offset
+		}
+	}
+	return d.Offset == v.zero
+}
+
+func (v *verifier) wanted(pfn, slot uint64, zero bool) bool {
 	if v.opt.Must != nil && v.opt.Must.Has(pfn) {
 		return true
 	}
-	return v.opt.Every > 0 && slot%v.opt.Every == 0 && !shared
-}
-
-// decode reads the pages of todo.
-func (v *verifier) decode(ctx context.Context, todo *pfnset.Set) error {
-	total := todo.Len()
-	if total == 0 {
-		return nil
-	}
-	n := v.opt.Workers
-	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
-	from := &wave{in: todo}
-	done := make(chan error)
-	n = int(min(uint64(n), 1024, total/blockPages+1))
-	for range n {
-		go func() { done <- v.pages(ctx, from) }()
-	}
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	var errs []error
-	for n > 0 {
-		select {
-		case err := <-done:
-			errs = append(errs, err)
-			n--
-		case <-ticker.C:
-			v.show(total)
-		}
-	}
-	v.show(total)
-	return errors.Join(errs...)
-}
-
-func (v *verifier) show(total uint64) {
-	if v.opt.Progress != nil {
-		n := v.decoded.Load()
-		v.opt.Progress(Progress{Done: n, Total: total, BytesIn: n * uint64(v.h.BlockSize)})
-	}
-}
-
-func (v *verifier) pages(ctx context.Context, from *wave) error {
-	r, err := v.k.NewReader()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	page := make([]byte, v.h.BlockSize)
-	pfns := make([]uint64, blockPages)
-	for {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		n := from.take(pfns)
-		if n == 0 {
-			return nil
-		}
-		for _, pfn := range pfns[:n] {
-			if err := r.ReadPhys(page, pfn*uint64(len(page))); err != nil {
-				v.bad("%w", err)
-			}
-			v.decoded.Add(1)
-		}
-	}
+	return v.opt.Every > 0 && slot%v.opt.Every == 0 && !zero
 }

@@ -4,12 +4,14 @@ import (
 	"sync"
 
 	"github.com/gokdump/gokdump/capture/pfnset"
+	"github.com/gokdump/gokdump/capture/vmcore"
 )
 
 // wave gives out the pages of in that are not in without, in pfn order, a block
 // at a time.
 type wave struct {
 	in, without *pfnset.Set // without may be nil
+	tally       *tally
 
 	mu  sync.Mutex
 	pfn uint64 // where to go on
@@ -37,6 +39,32 @@ func (w *wave) take(dst []uint64) int {
 		w.pfn = pfn + 1
 	}
 	return n
+}
+
+// plan puts the pages in the order of their worth: first must be in keep, image
+// is the kernel's own, without whose page tables and variables nothing else can
+// be found.
+func (e *engine) plan(keep, first, image *pfnset.Set) []*wave {
+	e.tally[1].pages = keep.Len()
+	if first == nil || first.Len() == 0 {
+		return []*wave{{in: keep, tally: &e.tally[1]}}
+	}
+	e.tally[0].pages = first.Len()
+	e.tally[1].pages -= first.Len()
+	rest := &wave{in: keep, without: first, tally: &e.tally[1]}
+	if !subset(image, first) {
+		return []*wave{{in: first, tally: &e.tally[0]}, rest}
+	}
+	return []*wave{{in: image, tally: &e.tally[0]}, {in: first, without: image, tally: &e.tally[0]}, rest}
+}
+
+// pages is the set of pfns below limit that lie in ranges, in whole or in part.
+func pages(ranges []vmcore.Range, pageSize, limit uint64) *pfnset.Set {
+	s := pfnset.New(limit)
+	for _, r := range ranges {
+		s.AddRange(r.Start/pageSize, (r.End-1)/pageSize+1)
+	}
+	return s
 }
 
 // subset tells whether all of a is in b.

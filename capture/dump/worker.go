@@ -58,14 +58,14 @@ func newWorker(e *engine) (*worker, error) {
 }
 
 // run does blocks until the wave or the context ends. show is called after each.
-func (w *worker) run(ctx context.Context, from *wave, t *tally, show func()) {
+func (w *worker) run(ctx context.Context, from *wave, show func()) {
 	defer w.e.guard()
 	for ctx.Err() == nil {
 		n := from.take(w.pfns)
 		if n == 0 {
 			return
 		}
-		if err := w.block(w.pfns[:n], t); err != nil {
+		if err := w.block(w.pfns[:n], from.tally); err != nil {
 			w.e.stop(err)
 			return
 		}
@@ -79,8 +79,10 @@ func (w *worker) block(pfns []uint64, t *tally) error {
 	w.pack(pfns)
 	base := w.e.next.Add(int64(len(w.out))) - int64(len(w.out))
 	if len(w.out) > 0 {
-		if _, err := w.e.out.WriteAt(w.out, base); err != nil {
-			return fmt.Errorf("dump: write %d bytes of pages at %d: %w", len(w.out), base, err)
+		if n, err := w.e.out.WriteAt(w.out, base); err != nil {
+			return errors.Join(
+				fmt.Errorf("dump: write %d bytes of pages at %d: %w", len(w.out), base, err),
+				w.describeHead(pfns, base, n))
 		}
 	}
 	// Only now: a descriptor in the file means that its page is there too.
@@ -171,6 +173,20 @@ func (w *worker) pack(pfns []uint64) {
 		w.out = append(w.out, page...)
 		w.descs[i] = kdumpfmt.Desc{Offset: int64(at), Size: uint32(size)}
 	}
+}
+
+// describeHead describes the pages that lie in the first n bytes of out, which
+// is what a full disk took of it.
+func (w *worker) describeHead(pfns []uint64, base int64, n int) error {
+	if n <= 0 {
+		return nil
+	}
+	for i, d := range w.descs[:len(pfns)] {
+		if d.Offset >= 0 && d.Offset+int64(d.Size) > int64(n) { // below 0: the shared zero page
+			w.descs[i] = kdumpfmt.Desc{}
+		}
+	}
+	return w.describe(pfns, base)
 }
 
 // describe writes the descriptors, with one write for each run of neighbouring

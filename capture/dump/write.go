@@ -50,13 +50,7 @@ func Write(ctx context.Context, out Output, src vmcore.Source, sel *filter.Resul
 	}
 
 	st := &Stats{Pages: l.Pages, Workers: len(workers)}
-	waves := [2]*wave{nil, {in: keep}}
-	e.waves[1].pages = l.Pages
-	if first != nil && first.Len() > 0 {
-		waves = [2]*wave{{in: first}, {in: keep, without: first}}
-		e.waves[0].pages = first.Len()
-		e.waves[1].pages -= first.Len()
-	}
+	waves := e.plan(keep, first, pages(src.KernelImage(), src.PageSize(), l.MaxPFN))
 	if err := writeMeta(out, h, notes, sel.RAM, keep); err != nil {
 		return nil, noRoom(out, l, err)
 	}
