@@ -66,7 +66,6 @@ func (m *meter) format(step string, p capture.Progress) string {
 	return b.String()
 }
 
-// percent rounds down, so that 100 means all.
-func percent(done, total uint64) uint64 {
-	return uint64(float64(min(done, total)) / float64(total) * 100)
-}
+// percent rounds down, so that 100 means all. Page counts stay below 2^52, so
+// nothing overflows.
+func percent(done, total uint64) uint64 { return min(done, total) * 100 / total }

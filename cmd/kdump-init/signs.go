@@ -65,7 +65,14 @@ func (s *signer) alive(step string, d time.Duration) {
 	s.send(sign{Step: step, Within: int(d/time.Second) + 1})
 }
 
+// maxError bounds the text of an error in a verdict, in bytes, so that a sign
+// stays a short line: a machine may have a thousand disks to list.
+const maxError = 8 << 10
+
 func (s *signer) verdict(v verdict) {
+	if len(v.Error) > maxError {
+		v.Error = v.Error[:maxError] + "..."
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.send(sign{Verdict: &v})

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gokdump/gokdump/capture"
+	"github.com/gokdump/gokdump/capture/plan"
+	"github.com/gokdump/gokdump/capture/target"
+)
+
+func TestWorkerComplete(t *testing.T) {
+	var p paper
+	w := goodWorker(&p)
+	var signs []string
+	w.alive = func(step string, d time.Duration) {
+		if d <= 0 {
+			t.Errorf("step %s promises a sign within %v", step, d)
+		}
+		signs = append(signs, step)
+	}
+	var got capture.Config
+	run := w.capture
+	w.capture = func(ctx context.Context, cfg capture.Config) (*capture.Report, error) {
+		got = cfg
+		return run(ctx, cfg)
+	}
+	if v := w.run(); v != (verdict{Result: capture.Complete, Dir: "db1-now", Target: "/mnt/crash"}) {
+		t.Errorf("verdict %+v", v)
+	}
+	if got.Core != corePath || got.Target == nil || got.Plan.Host != "db1" || string(got.CaptureLog()) != "log" {
+		t.Errorf("capture was asked for %+v", got)
+	}
+	want := strings.Join([]string{stepPlan, stepModules, stepDevice, stepMount, stepCapture}, ",")
+	if s := strings.Join(signs, ","); s != want {
+		t.Errorf("signs %s, want %s", s, want)
+	}
+}
+
+// TestWorkerSteps breaks each step in turn, by an error and by a panic.
+func TestWorkerSteps(t *testing.T) {
+	for _, tt := range []struct {
+		step string
+		do   func(w *worker, fail func() error)
+	}{
+		{stepPlan, func(w *worker, fail func() error) { w.readPlan = func() (*plan.Plan, error) { return nil, fail() } }},
+		{stepDevice, func(w *worker, fail func() error) {
+			w.find = func(context.Context, plan.Device) (string, error) { return "", fail() }
+		}},
+		{stepMount, func(w *worker, fail func() error) {
+			w.mount = func(context.Context, plan.Target, string) error { return fail() }
+		}},
+		{stepDir, func(w *worker, fail func() error) {
+			w.open = func(plan.Target) (target.Target, error) { return nil, fail() }
+		}},
+		{stepCapture, func(w *worker, fail func() error) {
+			w.capture = func(context.Context, capture.Config) (*capture.Report, error) { return nil, fail() }
+		}},
+	} {
+		for name, fail := range map[string]func() error{
+			"error": func() error { return errTest },
+			"panic": func() error { panic(errTest) },
+		} {
+			var p paper
+			w := goodWorker(&p)
+			tt.do(w, fail)
+			v := w.run()
+			if v.Result != capture.Failed || !strings.Contains(v.Error, errTest.Error()) {
+				t.Errorf("%s, %s: %+v", tt.step, name, v)
+			}
+			if v.Step != tt.step && !(tt.step == stepPlan && name == "panic") { // that one has no step yet
+				t.Errorf("%s, %s: step %s", tt.step, name, v.Step)
+			}
+			if !strings.Contains(p.String(), errTest.Error()) && !(tt.step == stepCapture && name == "error") { // PID 1 tells it
+				t.Errorf("%s, %s: the console does not tell: %s", tt.step, name, p.String())
+			}
+			if name == "panic" && !strings.Contains(p.String(), "worker_test.go") {
+				t.Errorf("%s, %s: no stack: %s", tt.step, name, p.String())
+			}
+			if name == "error" && tt.step != stepCapture && !strings.Contains(p.String(), "the old kernel's last words") {
+				t.Errorf("%s, %s: the crashed kernel's log is not shown: %s", tt.step, name, p.String())
+			}
+		}
+	}
+}
+
+func TestWorkerModulesFail(t *testing.T) {
+	for _, load := range []func(context.Context, []plan.Module) error{
+		func(context.Context, []plan.Module) error { return errTest },
+		func(context.Context, []plan.Module) error { panic(errTest) },
+	} {
+		var p paper
+		w := goodWorker(&p)
+		w.load = load
+		if v := w.run(); v.Result != capture.Complete || !strings.Contains(p.String(), errTest.Error()) {
+			t.Errorf("%+v: %s", v, p.String())
+		}
+	}
+}
+
+func TestWorkerDeadlines(t *testing.T) {
+	hang := make(chan struct{})
+	defer close(hang)
+	for _, tt := range []struct {
+		name, step, want string
+		do               func(*worker, *plan.Plan)
+	}{
+		{"device", stepDevice, `deadline "device" of 1ms`, func(w *worker, p *plan.Plan) {
+			p.Deadlines.Device = ms
+			w.find = func(ctx context.Context, _ plan.Device) (string, error) {
+				<-ctx.Done()
+				return "", context.Cause(ctx)
+			}
+		}},
+		{"mount", stepMount, `deadline "mount" of 1ms`, func(w *worker, p *plan.Plan) {
+			p.Deadlines.Mount = ms
+			w.mount = func(ctx context.Context, _ plan.Target, _ string) error { <-ctx.Done(); return context.Cause(ctx) }
+		}},
+		{"directory", stepDir, "does not return: deadline \"mount\"", func(w *worker, p *plan.Plan) {
+			p.Deadlines.Mount = ms
+			w.open = func(plan.Target) (target.Target, error) { <-hang; return nil, nil }
+		}},
+		{"stall", stepCapture, `deadline "stall": no progress for 1ms`, func(w *worker, p *plan.Plan) {
+			p.Deadlines.Stall = ms
+			w.capture = func(ctx context.Context, _ capture.Config) (*capture.Report, error) {
+				<-ctx.Done()
+				return nil, context.Cause(ctx)
+			}
+		}},
+		{"capture", stepCapture, `deadline "capture" of 1ms`, func(w *worker, p *plan.Plan) {
+			p.Deadlines.Capture = ms
+			w.capture = func(ctx context.Context, _ capture.Config) (*capture.Report, error) {
+				<-ctx.Done()
+				return nil, context.Cause(ctx)
+			}
+		}},
+		{"capture does not end", stepCapture, "1ms later it had not ended", func(w *worker, p *plan.Plan) {
+			p.Deadlines.Stall, w.finish = ms, time.Millisecond
+			w.capture = func(context.Context, capture.Config) (*capture.Report, error) { <-hang; return nil, nil }
+		}},
+		{"log on console", stepMount, errTest.Error(), func(w *worker, _ *plan.Plan) {
+			w.mount = func(context.Context, plan.Target, string) error { return errTest }
+			w.capture = func(context.Context, capture.Config) (*capture.Report, error) { panic("no log either") }
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var p paper
+			w := goodWorker(&p)
+			pl := samplePlan()
+			w.readPlan = func() (*plan.Plan, error) { return pl, nil }
+			tt.do(w, pl)
+			if v := w.run(); v.Result != capture.Failed || v.Step != tt.step || !strings.Contains(v.Error, tt.want) {
+				t.Errorf("%+v", v)
+			}
+		})
+	}
+}
+
+// TestProgressHoldsStall moves on for longer than the stall deadline, then
+// repeats itself: only the latter is a stall.
+func TestProgressHoldsStall(t *testing.T) {
+	var p paper
+	w := goodWorker(&p)
+	pl := samplePlan()
+	pl.Deadlines.Stall = plan.Seconds(200 * time.Millisecond)
+	w.readPlan = func() (*plan.Plan, error) { return pl, nil }
+	moved := false
+	w.capture = func(ctx context.Context, cfg capture.Config) (*capture.Report, error) {
+		var g capture.Progress
+		for g.Total = 100; g.Done < 40; g.Done++ {
+			if ctx.Err() != nil {
+				return nil, errors.New("cancelled although it moved on")
+			}
+			cfg.Event(capture.Event{Step: "write", Progress: &g})
+			time.Sleep(10 * time.Millisecond)
+		}
+		moved = true
+		for ctx.Err() == nil {
+			cfg.Event(capture.Event{Step: "write", Progress: &g})
+			time.Sleep(time.Millisecond)
+		}
+		return &capture.Report{Result: capture.Partial, FailedStep: "write", Error: context.Cause(ctx).Error(), Dir: "d"}, errTest
+	}
+	v := w.run()
+	if !moved || v.Result != capture.Partial || v.Step != "write" || !strings.Contains(v.Error, "stall") {
+		t.Errorf("moved %v, %+v", moved, v)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	for name, tt := range map[string]struct {
+		o    outcome
+		want verdict
+	}{
+		"complete":     {outcome{&capture.Report{Result: capture.Complete, Dir: "d"}, nil}, verdict{capture.Complete, "", "", "d", "/mnt/crash"}},
+		"contradicted": {outcome{&capture.Report{Result: capture.Complete, Dir: "d"}, errTest}, verdict{capture.Partial, stepCapture, errTest.Error(), "d", "/mnt/crash"}},
+		"partial":      {outcome{&capture.Report{Result: capture.Partial, FailedStep: "write", Error: "full"}, errTest}, verdict{capture.Partial, "write", "full", "", "/mnt/crash"}},
+		"nothing":      {outcome{}, verdict{Result: capture.Failed, Step: stepCapture, Error: "the capture gave no report"}},
+	} {
+		if got := judge(tt.o, place{}); got != tt.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
