@@ -11,7 +11,7 @@ import (
 
 	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/initramfs/archive"
-	"github.com/gokdump/gokdump/initramfs/internal/elftest"
+	"github.com/gokdump/gokdump/initramfs/elftest"
 	"github.com/gokdump/gokdump/initramfs/modules"
 	"github.com/google/go-cmp/cmp"
 )

@@ -220,7 +220,7 @@ func TestParseCompression(t *testing.T) {
 			t.Errorf("%s: %v, %v", c, got, err)
 		}
 	}
-	if _, err := ParseCompression("lzma"); err == nil || !strings.Contains(err.Error(), "zstd, xz, gzip, lz4, none") {
+	if _, err := ParseCompression("lzma"); err == nil || !strings.Contains(err.Error(), "zstd, gzip, xz, lz4, none") {
 		t.Errorf("error %v", err)
 	}
 	if LZ4.KernelOption() != "CONFIG_RD_LZ4" || None.KernelOption() != "" {

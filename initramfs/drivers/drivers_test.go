@@ -12,7 +12,7 @@ import (
 
 	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/initramfs/blkid"
-	"github.com/gokdump/gokdump/initramfs/internal/elftest"
+	"github.com/gokdump/gokdump/initramfs/elftest"
 	"github.com/gokdump/gokdump/initramfs/modules"
 	"github.com/google/go-cmp/cmp"
 )

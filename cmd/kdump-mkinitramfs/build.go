@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gokdump/gokdump/initramfs"
+	"github.com/gokdump/gokdump/initramfs/archive"
+	"github.com/gokdump/gokdump/initramfs/modules"
+	"github.com/google/renameio/v2"
+)
+
+// flags of building an image.
+type flags struct {
+	out, kernel, root, config, compress, drivers, init, host, reservation string
+
+	ifNeeded, verbose bool
+	// given holds the flags that were on the command line: an empty list of drivers
+	// is not the same as none.
+	given map[string]bool
+}
+
+func parseFlags(args []string) (*flags, error) {
+	f := &flags{given: map[string]bool{}}
+	set := flag.NewFlagSet(name, flag.ContinueOnError)
+	set.StringVar(&f.out, "o", "", "")
+	set.StringVar(&f.kernel, "kernel", "", "")
+	set.StringVar(&f.root, "root", "/", "")
+	set.StringVar(&f.config, "config", "", "")
+	set.StringVar(&f.compress, "compress", "", "")
+	set.StringVar(&f.drivers, "drivers", "", "")
+	set.StringVar(&f.init, "init", "", "")
+	set.StringVar(&f.host, "host", "", "")
+	set.StringVar(&f.reservation, "reservation", "", "")
+	set.BoolVar(&f.ifNeeded, "if-needed", false, "")
+	set.BoolVar(&f.verbose, "v", false, "")
+	if _, err := parse(set, args, 0); err != nil {
+		return nil, err
+	}
+	set.Visit(func(g *flag.Flag) { f.given[g.Name] = true })
+	for _, n := range []string{"o", "kernel", "config", "init", "host", "compress", "reservation"} {
+		if f.given[n] && set.Lookup(n).Value.String() == "" {
+			return nil, misuse("flag -%s has an empty value", n)
+		}
+	}
+	return f, nil
+}
+
+// build makes the image: everything is resolved and packed in memory, so that what
+// fails leaves the image on disk as it was.
+func (p *program) build(ctx context.Context, args []string) error {
+	f, err := parseFlags(args)
+	if err != nil {
+		return err
+	}
+	m, err := newMachine(f)
+	if err != nil {
+		return err
+	}
+	tree, err := modules.Open(m.root, m.release)
+	if err != nil {
+		return err
+	}
+	cfg, err := m.loadConfig(f)
+	if err != nil {
+		return err
+	}
+	for _, n := range cfg.Notes {
+		p.say("note", n)
+	}
+	if m.unnamed && cfg.Host == "" {
+		p.say("note", "nothing tells the machine's name, so dumps will be called localhost-DATE; name it with --host")
+	}
+	pl, err := cfg.Plan(m.host())
+	if err != nil {
+		return err
+	}
+	wants, notes, err := m.wants(ctx, f, tree, pl, cfg.ExtraModules)
+	if err != nil {
+		return err
+	}
+	for _, n := range notes {
+		p.say("note", n)
+	}
+	init, initPath, err := findInit(f.init)
+	if err != nil {
+		return err
+	}
+	comp, err := m.compression(f.compress)
+	if err != nil {
+		return err
+	}
+	var image bytes.Buffer
+	rep, err := initramfs.Build(&image, initramfs.Options{Plan: pl, Tree: tree, Wants: wants, Init: init, Compression: comp})
+	if err != nil {
+		return err
+	}
+	need := initramfs.NeedOf(m.root, m.release, rep.Size)
+	if err := m.fits(need); err != nil {
+		return err
+	}
+	if f.verbose {
+		p.describe(rep, initPath, len(init), need)
+	}
+	out := f.out
+	if out == "" {
+		out = filepath.Join(stateDir, "kdump-"+m.release+".img")
+	}
+	return p.store(out, f, image.Bytes(), rep, comp)
+}
+
+// store writes the image, unless it is wanted only if it differs.
+func (p *program) store(out string, f *flags, image []byte, rep *initramfs.Report, comp archive.Compression) error {
+	if f.ifNeeded {
+		if same, err := isCurrent(out, image); err != nil {
+			return err
+		} else if same {
+			fmt.Fprintf(p.stdout, "%s is current\n", out)
+			return nil
+		}
+	}
+	if err := write(out, image); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s: kernel %s, %s, %s; %d modules; %s of %s, unpacked %s\n", out, rep.Plan.Kernel,
+		rep.Plan.Target.FSType, rep.Plan.Target.Device, len(rep.Modules.Modules), comp, size(rep.Size.Packed), size(rep.Size.Plain))
+	return nil
+}
+
+// isCurrent compares the image on disk with the one just built, and sees to its mode.
+func isCurrent(out string, image []byte) (bool, error) {
+	st, err := os.Stat(out)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && st.Size() != int64(len(image)) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	old, err := os.ReadFile(out)
+	if err != nil {
+		return false, err
+	}
+	return bytes.Equal(old, image) && st.Mode() == 0o600, nil
+}
+
+// write puts the image in place at once or not at all, readable for root alone.
+func write(out string, image []byte) error {
+	if st, err := os.Stat(out); err == nil && !st.Mode().IsRegular() {
+		return fmt.Errorf("%s is there and is not a file", out)
+	}
+	dir := filepath.Dir(out)
+	if dir == stateDir {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	if err := replace(out, dir, image); err != nil {
+		return fmt.Errorf("write %s: %w", out, err)
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	return nil
+}
+
+// replace is renameio.WriteFile, but for the mode of a file that is there: that one
+// keeps it, and an older image may be open to all.
+func replace(out, dir string, image []byte) error {
+	t, err := renameio.NewPendingFile(out, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o600))
+	if err != nil {
+		return err
+	}
+	defer t.Cleanup()
+	if _, err := t.Write(image); err != nil {
+		return err
+	}
+	return t.CloseAtomicallyReplace()
+}
+
+// describe says on stderr what went in, for -v.
+func (p *program) describe(rep *initramfs.Report, initPath string, initSize int, need initramfs.Need) {
+	t := rep.Plan.Target
+	p.say("info", fmt.Sprintf("kernel %s, host %s, target %s %s, path %s %s", rep.Plan.Kernel, rep.Plan.Host, t.FSType, t.Device, t.Path, t.Options))
+	p.say("info", fmt.Sprintf("init %s, %s", initPath, size(int64(initSize))))
+	for _, m := range rep.Modules.Modules {
+		p.say("info", fmt.Sprintf("module %s, %s (%s)", m.Name, size(int64(len(m.Data))), m.For))
+	}
+	if b := rep.Modules.Builtin; len(b) > 0 {
+		p.say("info", "built into the kernel: "+strings.Join(b, ", "))
+	}
+	for _, a := range rep.Modules.Absent {
+		p.say("info", fmt.Sprintf("not there, and not required: %s (%s)", a.Name, a.For))
+	}
+	p.say("info", fmt.Sprintf("memory needed to start: about %s", size(need.Total())))
+}
+
+func size(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%.2f MiB", float64(n)/(1<<20))
+}
+
+// findInit reads the program to start.
+func findInit(given string) (data []byte, path string, err error) {
+	places := []string{given}
+	if given == "" {
+		places = []string{installedInit}
+		if exe, err := os.Executable(); err == nil {
+			places = append([]string{filepath.Join(filepath.Dir(exe), "kdump-init")}, places...)
+		}
+	}
+	for _, place := range places {
+		data, err := os.ReadFile(place)
+		if errors.Is(err, fs.ErrNotExist) && given == "" {
+			continue
+		}
+		if err != nil {
+			return nil, "", fmt.Errorf("init program: %w", err)
+		}
+		return data, place, nil
+	}
+	return nil, "", withHint(fmt.Errorf("no kdump-init: looked for %s", strings.Join(places, " and ")),
+		"install kdump-init there, or name it with --init")
+}
+
+const (
+	stateDir      = "/var/lib/gokdump"
+	installedInit = "/usr/lib/gokdump/kdump-init"
+)
