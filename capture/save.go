@@ -239,7 +239,7 @@ func (s *save) write(ctx context.Context) error {
 		r.Partial, r.Cause = st.Partial, st.Cause
 		r.EssentialMissing = st.First.Pages - st.First.Stored
 		if st.Unreadable > 0 {
-			s.warn("%d pages could not be read, the first at %#x: %v", st.Unreadable, st.UnreadableAt, st.ReadError)
+			s.warn("%d pages could not be read: %v", st.Unreadable, st.ReadError)
 		}
 	}
 	return err // dump.Write has synced out

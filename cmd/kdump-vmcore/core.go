@@ -22,8 +22,8 @@ type core struct {
 }
 
 // openCore opens a core. What cannot be told of the kernel is no error here.
-func openCore(path string) (*core, error) {
-	src, err := vmcore.OpenPath(path)
+func openCore(path string, salvage bool) (*core, error) {
+	src, err := openSource(path, salvage)
 	if err != nil {
 		return nil, err
 	}
@@ -43,6 +43,14 @@ func openCore(path string) (*core, error) {
 		}
 	}
 	return c, nil
+}
+
+// openSource opens a core; with salvage also one that is cut short.
+func openSource(path string, salvage bool) (vmcore.Source, error) {
+	if salvage {
+		return vmcore.OpenPath(path, vmcore.Salvage())
+	}
+	return vmcore.OpenPath(path)
 }
 
 func (c *core) Close() {

@@ -17,7 +17,8 @@ import (
 	"github.com/gokdump/gokdump/capture/vmcore"
 )
 
-const dumpUsage = `usage: kdump-vmcore dump [-d LEVEL] [-c CODEC] [-f] [--workers N] [--json] IN OUT
+const dumpUsage = `usage: kdump-vmcore dump [-d LEVEL] [-c CODEC] [-f] [--workers N] [--salvage] [--json]
+                         IN OUT
 
 Filters the core IN and writes OUT, a kdump-compressed file that crash and drgn
 open. IN is an ELF core or a kdump-compressed file; what was left out of the
@@ -30,6 +31,7 @@ verified, every page of it.
   -c CODEC     zstd, zlib, lzo, snappy or none (default zstd)
   -f           overwrite OUT and OUT.incomplete
   --workers N  goroutines that read and compress (default: one for each CPU)
+  --salvage    take a core that is cut short; lost pages are left out
   --json       print the result as JSON
 
 An interrupt (Ctrl-C), or a full disk, ends the dump early: OUT.incomplete then
@@ -70,6 +72,7 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 	codecName := fs.String("c", "zstd", "")
 	force := fs.Bool("f", false, "")
 	workers := fs.Int("workers", 0, "")
+	salvage := fs.Bool("salvage", false, "")
 	asJSON := fs.Bool("json", false, "")
 	files, code, done := c.parse(fs, dumpUsage, args, 2, 2)
 	if done {
@@ -87,7 +90,16 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 	}
 	opt := capture.SaveOptions{Level: *level, Codec: id, Workers: *workers, VerifyAll: true}
 	start := time.Now()
-	name, res, err := makeDump(ctx, c, files[0], files[1], *force, opt)
+	in, err := openSource(files[0], *salvage)
+	if err != nil {
+		code = c.fail(err)
+		if *asJSON {
+			code = c.printJSON(dumpResult{Result: capture.Failed, Error: err.Error(), In: files[0], Level: *level, Codec: id.String()}, code)
+		}
+		return code
+	}
+	defer in.Close()
+	name, res, err := makeDump(ctx, c, in, files[0], files[1], *force, opt)
 	r := dumpResult{
 		Result: capture.Complete, In: files[0], Out: name, Level: *level, Codec: id.String(), Workers: res.Workers,
 		Bytes: res.Bytes, PageSize: res.PageSize, RAM: res.RAMPages, Stored: res.StoredPages, LeftOut: res.LeftOutPages,
@@ -108,8 +120,10 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 			r.Result, code = capture.Failed, exitFailed
 		}
 	case res.UnreadablePages > 0:
-		code = exitIncomplete
-		r.Result = capture.Partial
+		r.Result, code = capture.Partial, exitIncomplete
+		if !res.Opens {
+			fmt.Fprintf(c.stderr, "hint: %s\n", partialHint(name, res))
+		}
 	}
 	if *asJSON {
 		return c.printJSON(r, code)
@@ -132,15 +146,10 @@ func partialHint(name string, res *capture.SaveResult) string {
 	return s
 }
 
-// makeDump makes out from in, and gives the name that the file has in the end. The
+// makeDump makes out from src, the core in, and gives the name that the file has in the end. The
 // result is never nil.
-func makeDump(ctx context.Context, c *cli, in, out string, force bool, opt capture.SaveOptions) (string, *capture.SaveResult, error) {
+func makeDump(ctx context.Context, c *cli, src vmcore.Source, in, out string, force bool, opt capture.SaveOptions) (string, *capture.SaveResult, error) {
 	none := &capture.SaveResult{}
-	src, err := vmcore.OpenPath(in)
-	if err != nil {
-		return "", none, err
-	}
-	defer src.Close()
 	if err := checkOut(in, out); err != nil {
 		return "", none, err
 	}

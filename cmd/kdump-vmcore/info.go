@@ -14,12 +14,13 @@ import (
 	"github.com/gokdump/gokdump/capture/filter"
 )
 
-const infoUsage = `usage: kdump-vmcore info [--pages] [--json] IN
+const infoUsage = `usage: kdump-vmcore info [--pages] [--salvage] [--json] IN
 
 Tells what the core IN is, which kernel it is from and why that died.
 
-  --pages  also count the pages of each class; reads the whole memory map
-  --json   print JSON
+  --pages    also count the pages of each class; reads the whole memory map
+  --salvage  take a core that is cut short
+  --json     print JSON
 
 exit codes: 0 complete, 1 failed, 2 wrong usage, 3 the core opens, but does not
 tell everything
@@ -59,12 +60,13 @@ type coreInfo struct {
 func runInfo(ctx context.Context, c *cli, args []string) int {
 	fs := flag.NewFlagSet("info", flag.ContinueOnError)
 	pages := fs.Bool("pages", false, "")
+	salvage := fs.Bool("salvage", false, "")
 	asJSON := fs.Bool("json", false, "")
 	files, code, done := c.parse(fs, infoUsage, args, 1, 1)
 	if done {
 		return code
 	}
-	core, err := openCore(files[0])
+	core, err := openCore(files[0], *salvage)
 	if err != nil {
 		return c.fail(err)
 	}

@@ -45,7 +45,7 @@ func runVerify(ctx context.Context, c *cli, args []string) int {
 	}
 	r := &verifyResult{Result: capture.Complete, File: files[0]}
 	var hintErr error
-	core, err := openCore(files[0])
+	core, err := openCore(files[0], false)
 	if err != nil {
 		hintErr = err
 		r.problem(err)
