@@ -7,12 +7,13 @@ package capturetest
 
 import "github.com/gokdump/gokdump/capture/internal/synth"
 
-// Options describes a machine, Run pages of one kind in it, and Record a record
-// of its log.
+// Options describes a machine, Range a piece of its RAM, Run pages of one kind in
+// it, and Record a record of its log.
 type (
 	Options = synth.Options
 	Run     = synth.Run
 	Record  = synth.Record
+	Range   = synth.Range
 )
 
 // Kinds of pages.

@@ -48,7 +48,8 @@ func TestScripts(t *testing.T) {
 // cmdSynth: synth FILE [drop=KEY]... [extra=LINE] [text=LOGTEXT]... writes the
 // core of a small machine: 64 pages of each of some kinds.
 func cmdSynth(ts *testscript.TestScript, neg bool, args []string) {
-	opt := capturetest.Options{CPUs: 2, Runs: []capturetest.Run{
+	ram := []capturetest.Range{{Start: 0x1000, End: 0x9fc00}, {Start: 0x100000, End: 0xa00000}}
+	opt := capturetest.Options{CPUs: 2, RAM: ram, Runs: []capturetest.Run{
 		{Kind: capturetest.Anon, Count: 64}, {Kind: capturetest.Cache, Count: 64}, {Kind: capturetest.CachePrivate, Count: 64},
 		{Kind: capturetest.Free, Order: 6}, {Kind: capturetest.Kernel, Count: 64, Zero: true}, {Kind: capturetest.HWPoison, Count: 1},
 	}}
