@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/gokdump/gokdump/capture/codec"
 )
@@ -43,10 +44,14 @@ func (r *run) saveDump(ctx context.Context) error {
 	}
 	r.rep.Result = Partial
 	r.rep.Files = append(r.rep.Files, File{Name: PartialName, Bytes: res.Bytes})
-	if res.Cause != nil {
-		return res.Cause
+	cause := res.Cause
+	if cause == nil {
+		cause = errors.New("the dump was cut short")
 	}
-	return errors.New("the dump was cut short")
+	if !res.Opens {
+		cause = fmt.Errorf("%w; too little was saved for the usual tools to open it", cause)
+	}
+	return cause
 }
 
 // note takes what Save tells into the report.

@@ -40,7 +40,7 @@ func (r *run) hold() {
 		text := fmt.Sprintf("The capture that started at %s did not end: nothing in this directory is complete\nunless its name says so by not ending in .incomplete.\n",
 			r.rep.Started.Format("2006-01-02 15:04:05 UTC"))
 		room := append([]byte(text), bytes.Repeat([]byte{'\n'}, h.size-len(text))...)
-		if _, err := f.WriteAt(room, 0); err == nil {
+		if _, err = f.WriteAt(room, 0); err == nil {
 			err = f.Sync()
 		}
 		if err != nil {

@@ -20,7 +20,7 @@ func readme(r *Report) string {
 	case Complete:
 		row("Result", "COMPLETE: the dump was written, read back and synced")
 	case Partial:
-		row("Result", "PARTIAL: the dump opens but %d pages are missing (%s: %s)",
+		row("Result", "PARTIAL: %d pages that belong into the dump are not in it (%s: %s)",
 			r.LeftOutPages+r.UnreadablePages, r.FailedStep, r.Error)
 	default:
 		row("Result", "FAILED at %q: %s", r.FailedStep, r.Error)
@@ -68,6 +68,8 @@ func (r *Report) writeFiles(b *strings.Builder) (dumpName string) {
 		switch f.Name {
 		case LogName:
 			note = "the crashed kernel's log"
+		case CaptureLogName:
+			note = "the log of the kernel that captured"
 		case DumpName, PartialName:
 			dumpName = f.Name
 			note = fmt.Sprintf("its memory: %d pages, level %d, %s", r.StoredPages, r.Level, r.Codec)

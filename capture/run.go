@@ -44,7 +44,7 @@ func newRun(cfg Config) *run {
 	}}
 	r.rep.CrashTime = r.rep.Started
 	if cfg.Target != nil {
-		r.rep.Target = cfg.Target.String()
+		r.rep.Target = targetName(cfg)
 	}
 	return r
 }
@@ -75,6 +75,16 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 		return r.rep, fmt.Errorf("%s: %s", r.rep.FailedStep, r.rep.Error)
 	}
 	return r.rep, nil
+}
+
+// targetName names the target as the plan does: where it is mounted in the crash
+// kernel tells nobody anything later.
+func targetName(cfg Config) string {
+	t := cfg.Plan.Target
+	if t.FSType == "" {
+		return cfg.Target.String()
+	}
+	return fmt.Sprintf("%s %s, %s", t.FSType, t.Device, t.Path)
 }
 
 // try does one step, times it and notes how it ended. A panic in it is an error
