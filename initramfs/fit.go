@@ -15,8 +15,9 @@ const mib = 1 << 20
 // (init_size 51.5 MiB) and a 2 MiB image, a reservation of 72 MiB does not start
 // and one of 80 MiB does.
 const (
-	// defaultInitSize stands for a kernel that does not tell its init_size.
-	defaultInitSize = 64 * mib
+	// defaultInitSize stands for a kernel that does not tell its init_size: rather
+	// less than usual, since what might start must not be refused.
+	defaultInitSize = 48 * mib
 	// workingFloor is for early allocations, kdump-init and its buffers.
 	workingFloor = 20 * mib
 )

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/gokdump/gokdump/arm/config"
+	"github.com/gokdump/gokdump/initramfs/blkid"
 	"github.com/gokdump/gokdump/initramfs/drivers"
 	"github.com/gokdump/gokdump/initramfs/modules"
 )
@@ -45,6 +46,8 @@ func advice(err error) string {
 		return "correct the file; " + name + " --help lists the words that it takes"
 	case errors.As(err, &stack):
 		return "name a file system on a plain disk or partition in " + config.File
+	case errors.Is(err, blkid.ErrNotFound):
+		return "blkid lists the file systems of this host; name one by UUID= or LABEL="
 	case errors.Is(err, os.ErrPermission):
 		return "run it as root"
 	}
