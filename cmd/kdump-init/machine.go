@@ -115,19 +115,19 @@ func mounted(dir string) bool {
 	return unix.Stat(dir, &in) == nil && unix.Stat(filepath.Dir(dir), &out) == nil && in.Dev != out.Dev
 }
 
-// deathLimit is how long saving a dead worker's log may take.
-const deathLimit = 20 * time.Second
+// keepLimit is how long saving such a log may take.
+const keepLimit = 20 * time.Second
 
-// saveDeath writes the log of a worker that died in the middle of a capture
-// beside what it left in the target, and gives the file's path; "" when the
-// target is not mounted.
-func saveDeath(log *boot.Log, p *plan.Plan, v verdict) (string, error) {
+// keepLog writes the log of an attempt that left no report, since its worker
+// died or is stuck, beside what it left in the target. It gives the file's
+// path; "" when the target is not mounted.
+func keepLog(log *boot.Log, p *plan.Plan, v verdict) (string, error) {
 	if !mounted(boot.MountPoint) {
 		return "", nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), deathLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), keepLimit)
 	defer cancel()
-	name := fmt.Sprintf("%s-%s-died.log", p.Host, time.Now().UTC().Format("2006-01-02T15-04-05Z"))
+	name := fmt.Sprintf("%s-%s-failed.log", p.Host, time.Now().UTC().Format("2006-01-02T15-04-05Z"))
 	path := filepath.Join(boot.MountPoint, p.Target.Path, name)
 	text := append([]byte(v.String()+"\n\n"), log.CaptureLog(boot.Kmsg)...)
 	return path, boot.Within(ctx, "write "+path, func() error {

@@ -60,7 +60,7 @@ func superviseMachine(last *boot.LastResort, end *atomic.Pointer[boot.Power]) er
 		haveCore:     haveCore,
 		start:        func() (process, error) { return startWorker(terminal, log) },
 		openWatchdog: boot.OpenWatchdog,
-		died:         func(p *plan.Plan, v verdict) (string, error) { return saveDeath(log, p, v) },
+		keepLog:      func(p *plan.Plan, v verdict) (string, error) { return keepLog(log, p, v) },
 		power:        power,
 		lastResort:   last.Reset,
 		flush:        func() { console.Flush(5 * time.Second) },

@@ -38,8 +38,9 @@ type supervisor struct {
 	start    func() (process, error)
 	// openWatchdog gives [os.ErrNotExist] on a machine without one.
 	openWatchdog func() (boot.WatchdogDevice, error)
-	// died saves the log beside what a dead worker left, and says where.
-	died func(p *plan.Plan, v verdict) (string, error)
+	// keepLog saves the log of an attempt that left no report, if there is a
+	// place for it, and says where.
+	keepLog func(p *plan.Plan, v verdict) (string, error)
 	// talk runs the rescue console.
 	talk  func(p *plan.Plan, v verdict, alive func(time.Duration)) rescue.Choice
 	power power
@@ -90,12 +91,12 @@ func (s *supervisor) attempt(p *plan.Plan) verdict {
 	if err != nil {
 		return failed("start worker", err)
 	}
-	v, ok := s.watch(p, proc)
-	if !ok { // it left without a word
-		where, err := s.died(p, v)
+	v := s.watch(p, proc)
+	if v.Result != capture.Complete && v.Dir == "" { // died, or stuck
+		where, err := s.keepLog(p, v)
 		switch {
 		case err != nil:
-			s.log.Warnf("its log could not be saved: %v", err)
+			s.log.Warnf("the log could not be saved: %v", err)
 		case where != "":
 			s.log.Infof("the log is in %s", where)
 		}
@@ -104,8 +105,8 @@ func (s *supervisor) attempt(p *plan.Plan) verdict {
 }
 
 // watch follows a worker to its verdict, or to its end: then it makes the
-// verdict itself and ok is false.
-func (s *supervisor) watch(p *plan.Plan, proc process) (v verdict, ok bool) {
+// verdict itself.
+func (s *supervisor) watch(p *plan.Plan, proc process) verdict {
 	limit := whole(p.Deadlines)
 	hard := time.NewTimer(limit)
 	defer hard.Stop()
@@ -124,7 +125,7 @@ func (s *supervisor) watch(p *plan.Plan, proc process) (v verdict, ok bool) {
 				quiet.Reset(s.kill)
 			case x.Verdict != nil:
 				s.reap(proc)
-				return *x.Verdict, true
+				return *x.Verdict
 			default:
 				step = x.Step
 				within = time.Duration(x.Within) * time.Second
@@ -139,7 +140,7 @@ func (s *supervisor) watch(p *plan.Plan, proc process) (v verdict, ok bool) {
 					if !open {
 						signs = nil
 					} else if x.Verdict != nil {
-						return *x.Verdict, true
+						return *x.Verdict
 					} else {
 						step = x.Step
 					}
@@ -147,15 +148,15 @@ func (s *supervisor) watch(p *plan.Plan, proc process) (v verdict, ok bool) {
 					signs = nil
 				}
 			}
-			return failed(step, errors.New(how)), false
+			return failed(step, errors.New(how))
 		case <-quiet.C:
 			s.log.Errorf("%s: no sign of progress for %v", step, within)
 			s.reap(proc)
-			return failed(step, fmt.Errorf("no sign of progress for %v", within)), false
+			return failed(step, fmt.Errorf("no sign of progress for %v", within))
 		case <-hard.C:
 			s.log.Errorf("%s: %v have passed", step, limit)
 			s.reap(proc)
-			return failed(step, fmt.Errorf("it all took longer than %v", limit)), false
+			return failed(step, fmt.Errorf("it all took longer than %v", limit))
 		}
 	}
 }

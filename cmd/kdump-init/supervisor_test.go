@@ -74,7 +74,7 @@ func newSystem() *system {
 		haveCore:     func() error { return nil },
 		start:        func() (process, error) { return m.proc, nil },
 		openWatchdog: func() (boot.WatchdogDevice, error) { return nil, os.ErrNotExist },
-		died:         func(*plan.Plan, verdict) (string, error) { m.did = append(m.did, "died"); return "/mnt/x", nil },
+		keepLog:      func(*plan.Plan, verdict) (string, error) { m.did = append(m.did, "log"); return "/mnt/x", nil },
 		talk: func(_ *plan.Plan, v verdict, alive func(time.Duration)) rescue.Choice {
 			alive(time.Hour)
 			m.verdicts = append(m.verdicts, v)
@@ -102,7 +102,7 @@ func TestSupervise(t *testing.T) {
 		text string   // on the console
 	}{
 		{"complete", func(m *system) { m.proc.leave(good) }, []string{quiesce, "poweroff"}, "the dump is complete, in /mnt/c/d"},
-		{"partial", func(m *system) { m.proc.leave(verdict{Result: capture.Partial, Step: "write", Error: "full"}) },
+		{"partial", func(m *system) { m.proc.leave(verdict{capture.Partial, "write", "full", "d", "/mnt/c"}) },
 			[]string{quiesce, "halt"}, `partial at step "write": full`},
 		{"complete with an error", func(m *system) { m.proc.leave(verdict{Result: capture.Complete, Error: "report not written"}) },
 			[]string{quiesce, "halt"}, "failure action: halt"},
@@ -113,38 +113,38 @@ func TestSupervise(t *testing.T) {
 		{"no plan", func(m *system) {
 			m.s.readPlan = func() (*plan.Plan, error) { return nil, errTest }
 			m.proc.leave(failed(stepPlan, errTest))
-		}, []string{quiesce, "reboot"}, errTest.Error()},
+		}, []string{"log", quiesce, "reboot"}, errTest.Error()},
 		{"cannot start", func(m *system) { m.s.start = func() (process, error) { return nil, errTest } }, []string{quiesce, "halt"}, "start worker"},
 		{"start panics", func(m *system) { m.s.start = func() (process, error) { panic(errTest) } }, []string{quiesce, "halt"}, "panic: broken on purpose"},
 		{"dies", func(m *system) {
 			m.proc.signs <- sign{Step: "write", Within: 3600}
 			close(m.proc.signs)
 			m.proc.exit <- "signal: killed"
-		}, []string{"died", quiesce, "halt"}, `failed at step "write": signal: killed`},
+		}, []string{"log", quiesce, "halt"}, `failed at step "write": signal: killed`},
 		{"dies after its verdict", func(m *system) { m.proc.leave(good); m.s.kill = time.Hour }, []string{quiesce, "poweroff"}, "complete"},
 		{"says nothing more", func(m *system) { m.proc.signs <- sign{Step: "write"} },
-			[]string{"died", quiesce, "halt"}, `failed at step "write": no sign of progress for 0s`},
+			[]string{"log", quiesce, "halt"}, `failed at step "write": no sign of progress for 0s`},
 		{"closes its pipe and stays", func(m *system) { m.proc.dies = false; close(m.proc.signs) },
-			[]string{"died", quiesce, "halt"}, "cannot be killed"},
+			[]string{"log", quiesce, "halt"}, "cannot be killed"},
 		{"does not exit", func(m *system) { m.proc.signs <- sign{Verdict: &good} }, []string{quiesce, "poweroff"}, "complete"},
 		{"does not die", func(m *system) { m.proc.dies = false; m.proc.signs <- sign{Verdict: &good} }, []string{quiesce, "poweroff"}, "cannot be killed"},
 		{"shell by the plan", func(m *system) {
 			m.plan.FailureAction = plan.Shell
 			m.choices = []rescue.Choice{rescue.Poweroff}
 			m.proc.leave(failed(stepMount, errTest))
-		}, []string{quiesce, "poweroff"}, "failure action: shell"},
+		}, []string{"log", quiesce, "poweroff"}, "failure action: shell"},
 		{"shell by the command line", func(m *system) {
 			m.s.opts.Shell = true
 			m.choices = []rescue.Choice{rescue.Reboot}
 			m.proc.leave(failed(stepMount, errTest))
-		}, []string{quiesce, "reboot"}, "failure action: shell"},
+		}, []string{"log", quiesce, "reboot"}, "failure action: shell"},
 		{"no shell for a good dump", func(m *system) { m.s.opts.Shell = true; m.proc.leave(good) }, []string{quiesce, "poweroff"}, "complete"},
 		{"final shell", func(m *system) {
 			m.plan.FinalAction = plan.Shell
 			m.choices = []rescue.Choice{rescue.Halt}
 			m.proc.leave(good)
 		}, []string{quiesce, "halt"}, "complete"},
-		{"shell panics", func(m *system) { m.s.opts.Shell = true; m.proc.leave(failed(stepMount, errTest)) }, []string{quiesce, "reboot"}, "rescue console: panic"},
+		{"shell panics", func(m *system) { m.s.opts.Shell = true; m.proc.leave(failed(stepMount, errTest)) }, []string{"log", quiesce, "reboot"}, "rescue console: panic"},
 		{"retry", func(m *system) {
 			m.s.opts.Shell = true
 			m.choices = []rescue.Choice{rescue.Retry, rescue.Retry}

@@ -17,6 +17,8 @@ import (
 // nothing: the verdict is a sign.
 func workerMain() int {
 	unix.CloseOnExec(signFD)
+	// The name that the out-of-memory killer's message shows.
+	_ = os.WriteFile("/proc/self/comm", []byte("kdump-worker"), 0)
 	signs := &signer{w: os.NewFile(signFD, "signs")}
 	console := boot.NewConsole(os.Stdout)
 	opts := boot.ReadOptions()
