@@ -41,7 +41,7 @@ import (
 //
 // An Output may also have these methods, which are used when they are there:
 //
-//	Sync() error                   // before the signature is written
+//	Sync() error                   // before the signature is written, and after
 //	Allocate(off, n int64) error   // else zeros are written
 //	Free() (uint64, error)         // bytes, for the message of a full disk
 type Output interface {

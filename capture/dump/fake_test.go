@@ -30,8 +30,8 @@ type fakeCore struct {
 
 func newFakeCore(size uint64) *fakeCore {
 	info := []byte(fmt.Sprintf("OSRELEASE=6.1.0-fake\nPAGESIZE=%d\n", size))
-	notes := appendNote(nil, "CORE", ntPRStatus, make([]byte, 336))
-	notes = appendNote(notes, "CORE", ntPRStatus, make([]byte, 336))
+	notes := appendNote(nil, "CORE", vmcore.NotePRStatus, make([]byte, 336))
+	notes = appendNote(notes, "CORE", vmcore.NotePRStatus, make([]byte, 336))
 	notes = appendNote(notes, "VMCOREINFO", 0, info)
 	end := uint64(41000)
 	if size > 4096 {

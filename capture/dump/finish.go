@@ -45,7 +45,8 @@ func (e *engine) finish(h *kdumpfmt.Header, first *pfnset.Set, st *Stats) error 
 	}
 }
 
-// seal ends the file after the last page, syncs it and writes the whole header.
+// seal ends the file after the last page, syncs it, writes the whole header and
+// syncs that.
 //
 // A dump that was cut short is marked incomplete in the header's status, though
 // not one descriptor is missing: crash then warns its user, and the other
@@ -65,6 +66,9 @@ func (e *engine) seal(h *kdumpfmt.Header, end int64, st *Stats) error {
 	}
 	if _, err := e.out.WriteAt(h.Marshal()[:kdumpfmt.HeaderSize], 0); err != nil && lost == nil {
 		return fmt.Errorf("dump: write header: %w", err)
+	}
+	if lost == nil {
+		lost = flush(e.out)
 	}
 	if lost != nil {
 		return &syncError{lost}

@@ -131,7 +131,7 @@ func TestHeader(t *testing.T) {
 
 func TestStandIns(t *testing.T) {
 	core, f := newFakeCore(4096), newMemFile(-1)
-	core.notes = appendNote(nil, "CORE", ntPRStatus, make([]byte, 335)) // odd, and no VMCOREINFO
+	core.notes = appendNote(nil, "CORE", vmcore.NotePRStatus, make([]byte, 335)) // odd, and no VMCOREINFO
 	core.notes = append(core.notes, "junk"...)
 	sel := core.selection(some, nil)
 	if _, err := Write(t.Context(), f, core, sel, Meta{}, Options{Codec: codec.Snappy}); err != nil {
