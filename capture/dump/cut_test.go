@@ -76,8 +76,9 @@ func fullDisk(t *testing.T, fresh bool, workers int) {
 				t.Fatalf("room for %d blocks: %d bytes are not used", room, left)
 			}
 		}
-		if _, err := Verify(t.Context(), k, VerifyOptions{Every: 1}); err != nil {
-			t.Fatalf("Verify: %v", err)
+		c, err := Verify(t.Context(), k, VerifyOptions{Every: 1})
+		if err != nil || c.Zero != st.Zero || c.Raw != st.Raw || c.Compressed != st.Compressed || c.Incomplete != st.Partial {
+			t.Fatalf("Verify: %+v, %v; written %+v", c, err, st)
 		}
 		last = n
 	}

@@ -89,8 +89,8 @@ type verifier struct {
 	h   *kdumpfmt.Header
 	opt VerifyOptions
 
-	data int64 // where page data may start
-	zero int64 // where the shared zero page lies; 0 when not seen yet
+	data   int64 // where page data may start
+	lowest lowest
 
 	mu      sync.Mutex
 	check   *Check
@@ -156,18 +156,19 @@ func (v *verifier) descriptors(ctx context.Context) (*pfnset.Set, error) {
 			return nil, err
 		}
 		for _, d := range d {
-			if v.descriptor(d, pfn, r) && v.wanted(pfn, slot, d.Offset == v.zero) {
+			if v.descriptor(d, pfn) && v.wanted(d, pfn, slot) {
 				todo.Add(pfn)
 			}
 			slot++
 			pfn, _ = stored.Next(pfn + 1)
 		}
 	}
+	v.countZero(r)
 	return todo, nil
 }
 
 // descriptor checks and counts one.
-func (v *verifier) descriptor(d kdumpfmt.Desc, pfn uint64, r vmcore.Reader) bool {
+func (v *verifier) descriptor(d kdumpfmt.Desc, pfn uint64) bool {
 	pa := pfn * uint64(v.h.BlockSize)
 	if err := d.Check(v.h.BlockSize, v.k.FileSize()); err != nil {
 		v.bad("page at physical address %#x: %w", pa, err)
@@ -177,34 +178,41 @@ func (v *verifier) descriptor(d kdumpfmt.Desc, pfn uint64, r vmcore.Reader) bool
 		v.bad("page at physical address %#x: its bytes, at %#x, lie before the end of the descriptors, %#x", pa, d.Offset, v.data)
 		return false
 	}
-	switch {
-	case d.Flags != 0:
+	if d.Flags != 0 {
 		v.check.Compressed++
-	case v.isZero(d, pa, r):
-		v.check.Zero++
-	default:
-		v.check.Raw++
+		return true
+	}
+	v.check.Raw++
+	switch at := &v.lowest; {
+	case at.count == 0 || d.Offset < at.offset:
+		*at = lowest{offset: d.Offset, count: 1, pa: pa}
+	case d.Offset == at.offset:
+		at.count++
 	}
 	return true
 }
 
-// isZero tells whether a raw page is the shared page of zeros. All writers put
-// it before the other pages: this one at a block, makedumpfile not.
-func (v *verifier) isZero(d kdumpfmt.Desc, pa uint64, r vmcore.Reader) bool {
-	size := int64(v.h.BlockSize)
-	if v.zero == 0 && (d.Offset == v.data || d.Offset == (v.data+size-1)/size*size) {
-		page := make([]byte, size)
-		v.zero = -1 // there is none: the first page is another one
-		if r.ReadPhys(page, pa) == nil && bytes.Equal(page, make([]byte, size)) {
-			v.zero = d.Offset
-		}
-	}
-	return d.Offset == v.zero
+// lowest is the raw page that lies before all others in the file, which is where
+// writers put the shared page of zeros.
+type lowest struct {
+	offset int64
+	count  uint64 // pages that have these bytes
+	pa     uint64 // of the first of them
 }
 
-func (v *verifier) wanted(pfn, slot uint64, zero bool) bool {
+// countZero tells the pages of zeros from the raw ones.
+func (v *verifier) countZero(r vmcore.Reader) {
+	page := make([]byte, v.h.BlockSize)
+	if v.lowest.count > 0 && r.ReadPhys(page, v.lowest.pa) == nil && bytes.Equal(page, make([]byte, len(page))) {
+		v.check.Zero = v.lowest.count
+		v.check.Raw -= v.lowest.count
+	}
+}
+
+func (v *verifier) wanted(d kdumpfmt.Desc, pfn, slot uint64) bool {
 	if v.opt.Must != nil && v.opt.Must.Has(pfn) {
 		return true
 	}
-	return v.opt.Every > 0 && slot%v.opt.Every == 0 && !zero
+	again := d.Offset == v.lowest.offset && v.lowest.count > 1
+	return v.opt.Every > 0 && slot%v.opt.Every == 0 && !again
 }
