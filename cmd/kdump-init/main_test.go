@@ -74,6 +74,7 @@ func goodWorker(p *paper) *worker {
 		alive:    func(string, time.Duration) {},
 		readPlan: func() (*plan.Plan, error) { return samplePlan(), nil },
 		load:     func(context.Context, []plan.Module) error { return nil },
+		mounted:  func() bool { return false },
 		find:     func(context.Context, plan.Device) (string, error) { return "/dev/vda", nil },
 		mount:    func(context.Context, plan.Target, string) error { return nil },
 		open:     func(plan.Target) (target.Target, error) { return place{}, nil },

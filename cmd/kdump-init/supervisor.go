@@ -69,8 +69,8 @@ func (s *supervisor) run() {
 		}
 		action := s.conclude(p, v)
 		if action == again {
+			// What is mounted stays: a person may have mounted another disk.
 			s.log.Infof("once more")
-			s.quiesce(p)
 			continue
 		}
 		s.end(p, action)

@@ -156,7 +156,7 @@ func TestSupervise(t *testing.T) {
 				m.proc.leave(good)
 				return m.proc, nil
 			}
-		}, []string{quiesce, quiesce, quiesce, "poweroff"}, "once more"},
+		}, []string{quiesce, "poweroff"}, "once more"},
 		{"unmount panics", func(m *system) { m.s.power = badPower{m}; m.proc.leave(good) }, []string{"poweroff"}, "unmount the target: panic"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -22,5 +22,9 @@ func (s *supervisor) findWatchdog(keep time.Duration) {
 	}
 	dog, timeout := boot.StartWatchdog(dev, keep)
 	s.dog = dog
-	s.log.Infof("hardware watchdog: resets the machine %v after the last progress", timeout)
+	if timeout == 0 {
+		s.log.Infof("hardware watchdog: running, with a timeout that it does not tell")
+		return
+	}
+	s.log.Infof("hardware watchdog: running, with a timeout of %v", timeout)
 }

@@ -32,10 +32,13 @@ type worker struct {
 	alive    func(step string, within time.Duration)
 	readPlan func() (*plan.Plan, error)
 	load     func(context.Context, []plan.Module) error
-	find     func(context.Context, plan.Device) (string, error)
-	mount    func(ctx context.Context, t plan.Target, device string) error
-	open     func(t plan.Target) (target.Target, error)
-	capture  func(context.Context, capture.Config) (*capture.Report, error)
+	// mounted tells whether a target is mounted already: by an attempt before
+	// this one, or by a person on the rescue console.
+	mounted func() bool
+	find    func(context.Context, plan.Device) (string, error)
+	mount   func(ctx context.Context, t plan.Target, device string) error
+	open    func(t plan.Target) (target.Target, error)
+	capture func(context.Context, capture.Config) (*capture.Report, error)
 	// captureLog gives the text of capture.log.
 	captureLog func() []byte
 	// finish is finishLimit; tests have less patience.
@@ -86,19 +89,26 @@ func (w *worker) prepare(p *plan.Plan) (t target.Target, step string, err error)
 		w.log.Infof("%d modules loaded", len(p.Modules))
 	}
 
-	w.alive(stepDevice, d.Device.Duration())
 	var device string
-	if err := boot.Guard(func() (err error) { device, err = w.find(ctx, p.Target.Device); return err }); err != nil {
-		return nil, stepDevice, err
+	found := w.mounted()
+	if found {
+		w.log.Infof("the target is mounted already")
+	} else {
+		w.alive(stepDevice, d.Device.Duration())
+		if err := boot.Guard(func() (err error) { device, err = w.find(ctx, p.Target.Device); return err }); err != nil {
+			return nil, stepDevice, err
+		}
+		w.log.Infof("target %s is %s", p.Target.Device, device)
 	}
-	w.log.Infof("target %s is %s", p.Target.Device, device)
 
 	w.alive(stepMount, d.Mount.Duration())
 	mctx, mcancel := context.WithTimeoutCause(context.Background(), d.Mount.Duration(),
 		fmt.Errorf("deadline %q of %v has passed", "mount", d.Mount.Duration()))
 	defer mcancel()
-	if err := boot.Guard(func() error { return w.mount(mctx, p.Target, device) }); err != nil {
-		return nil, stepMount, err
+	if !found {
+		if err := boot.Guard(func() error { return w.mount(mctx, p.Target, device) }); err != nil {
+			return nil, stepMount, err
+		}
 	}
 	// Making a directory may hang as mounting may: it has what is left.
 	opened := make(chan target.Target, 1)

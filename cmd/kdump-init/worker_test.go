@@ -87,6 +87,17 @@ func TestWorkerSteps(t *testing.T) {
 	}
 }
 
+func TestWorkerUsesWhatIsMounted(t *testing.T) {
+	var p paper
+	w := goodWorker(&p)
+	w.mounted = func() bool { return true }
+	w.find = func(context.Context, plan.Device) (string, error) { return "", errTest }
+	w.mount = func(context.Context, plan.Target, string) error { return errTest }
+	if v := w.run(); v.Result != capture.Complete {
+		t.Errorf("%+v", v)
+	}
+}
+
 func TestWorkerModulesFail(t *testing.T) {
 	for _, load := range []func(context.Context, []plan.Module) error{
 		func(context.Context, []plan.Module) error { return errTest },

@@ -37,6 +37,7 @@ func workerMain() int {
 		load: func(ctx context.Context, m []plan.Module) error {
 			return (&boot.Loader{Log: log}).Load(ctx, m)
 		},
+		mounted: func() bool { return mounted(boot.MountPoint) },
 		find: func(ctx context.Context, d plan.Device) (string, error) {
 			return (&boot.Waiter{Find: finder.Find, Log: log}).Wait(ctx, d)
 		},

@@ -42,7 +42,7 @@ func commands() []command {
 	return []command{
 		{"status", "status", "what happened, and how the machine is", [2]int{0, 0}, (*Console).status},
 		{"log", "log", "the end of this capture's log", [2]int{0, 0}, (*Console).log},
-		{"retry", "retry", "do the whole capture again", [2]int{}, nil},
+		{"retry", "retry", "do the capture again, on what is mounted or on the plan's target", [2]int{}, nil},
 		{"ls", "ls [PATH]", "list a directory", [2]int{0, 1}, (*Console).ls},
 		{"cat", "cat FILE [OFFSET]", "show 64 KiB of a file, from byte OFFSET", [2]int{1, 2}, (*Console).cat},
 		{"mount", "mount [DEVICE TYPE]", "mount the plan's target, or another device", [2]int{0, 2}, (*Console).mount},

@@ -32,7 +32,7 @@ const (
 	Reboot   Choice = "reboot"
 	Poweroff Choice = "poweroff"
 	Halt     Choice = "halt"
-	Retry    Choice = "retry" // do the whole capture again
+	Retry    Choice = "retry" // do the capture again, on what is mounted
 )
 
 // Machine is what the commands act on. Every function must be set.

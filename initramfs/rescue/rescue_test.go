@@ -105,7 +105,7 @@ func TestCommands(t *testing.T) {
 		line string
 		want []string
 	}{
-		{"help", []string{"cat FILE [OFFSET]", "do the whole capture again"}},
+		{"help", []string{"cat FILE [OFFSET]", "do the capture again"}},
 		{"status", []string{"step mount failed\n"}},
 		{"log", []string{"(only the end)", "newest.[m"}},
 		{"ls " + dir, []string{"-rw-------        65545", " file\n"}},
