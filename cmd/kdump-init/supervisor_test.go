@@ -85,7 +85,7 @@ func newSystem() *system {
 		power:      m,
 		lastResort: func(d time.Duration) { m.resorts = append(m.resorts, d) },
 		flush:      func() {},
-		kill:       10 * time.Millisecond,
+		kill:       100 * time.Millisecond,
 	}
 	return m
 }

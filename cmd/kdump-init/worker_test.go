@@ -176,7 +176,7 @@ func TestProgressHoldsStall(t *testing.T) {
 	var p paper
 	w := goodWorker(&p)
 	pl := samplePlan()
-	pl.Deadlines.Stall = plan.Seconds(200 * time.Millisecond)
+	pl.Deadlines.Stall = plan.Seconds(time.Second)
 	w.readPlan = func() (*plan.Plan, error) { return pl, nil }
 	moved := false
 	w.capture = func(ctx context.Context, cfg capture.Config) (*capture.Report, error) {
@@ -186,7 +186,7 @@ func TestProgressHoldsStall(t *testing.T) {
 				return nil, errors.New("cancelled although it moved on")
 			}
 			cfg.Event(capture.Event{Step: "write", Progress: &g})
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(30 * time.Millisecond)
 		}
 		moved = true
 		for ctx.Err() == nil {

@@ -145,7 +145,6 @@ func TestHungDevice(t *testing.T) {
 	m.add("sda", "", blank(devSize))
 	m.add("sdb", "", ext(devSize, 4, 0x2c2, 0x46b, ""))
 	f := m.finder()
-	f.Timeout = time.Millisecond
 	release := make(chan struct{})
 	asked := 0
 	f.probe = func(path string, n int64) ([]Info, error) {
@@ -156,7 +155,7 @@ func TestHungDevice(t *testing.T) {
 		}
 		return probePath(path, n)
 	}
-	f.Timeout = 50 * time.Millisecond
+	f.Timeout = time.Second
 	for range 2 {
 		path, seen, err := f.Find(t.Context(), byUUID)
 		if err != nil || !strings.HasSuffix(path, "sdb") {
@@ -167,12 +166,11 @@ func TestHungDevice(t *testing.T) {
 		}
 	}
 	close(release)
-	for {
+	for { // until it answers; the test's own time limit ends it otherwise
 		if _, _, err := f.Find(t.Context(), byLabel); err == nil {
 			break
-		} else if t.Context().Err() != nil {
-			t.Fatal(err)
 		}
+		time.Sleep(time.Millisecond)
 	}
 	if asked != 1 {
 		t.Errorf("a hung device was asked %d times", asked)
