@@ -6,7 +6,9 @@ DESTDIR ?=
 
 bindir  := $(DESTDIR)$(prefix)/sbin
 libdir  := $(DESTDIR)$(prefix)/lib/gokdump
-unitdir := $(DESTDIR)$(prefix)/lib/systemd/system
+mandir  := $(DESTDIR)$(prefix)/share/man
+unitdir := $(DESTDIR)/usr/lib/systemd/system
+udevdir := $(DESTDIR)/usr/lib/udev/rules.d
 
 export CGO_ENABLED := 0
 # mke2fs and its like are in no ordinary user's PATH.
@@ -69,12 +71,19 @@ setup: ## install what the tests need; does nothing where all is there
 fetch: ## get the kernel, its symbols and the readers into the cache
 	@$(GO) run ./qemu/fetch
 
+# Units and rules lie where systemd and udev look, whatever the prefix.
 .PHONY: install
-install: build ## install into $(DESTDIR)$(prefix)
-	install -d $(bindir) $(libdir) $(unitdir)
+install: $(if $(wildcard build/kdump-init),,build) ## install what make build made into $(DESTDIR)$(prefix)
+	install -d $(bindir) $(libdir) $(unitdir) $(udevdir) $(mandir)/man5 $(mandir)/man8 $(DESTDIR)/etc/default
 	install -m 0755 build/kdump-mkinitramfs build/kdump-arm build/kdump-vmcore $(bindir)
 	install -m 0755 build/kdump-init $(libdir)
-	install -m 0644 scripts/gokdump.service $(unitdir)
+	for u in gokdump.service gokdump-image.service; do \
+		sed 's,@BINDIR@,$(prefix)/sbin,' scripts/systemd/$$u.in >$(unitdir)/$$u && chmod 0644 $(unitdir)/$$u || exit 1; done
+	install -m 0644 scripts/systemd/gokdump-reload.service scripts/systemd/gokdump-reload.timer $(unitdir)
+	install -m 0644 scripts/udev/98-gokdump.rules $(udevdir)
+	[ -e $(DESTDIR)/etc/default/gokdump ] || install -m 0644 scripts/systemd/gokdump.default $(DESTDIR)/etc/default/gokdump
+	install -m 0644 scripts/man/*.5 $(mandir)/man5
+	install -m 0644 scripts/man/*.8 $(mandir)/man8
 
 .PHONY: clean
 clean: ## remove build/; the cache of downloads stays

@@ -160,7 +160,8 @@ func findInit(given string) (data []byte, path string, err error) {
 	if given == "" {
 		places = []string{installedInit}
 		if exe, err := os.Executable(); err == nil {
-			places = append([]string{filepath.Join(filepath.Dir(exe), "kdump-init")}, places...)
+			dir := filepath.Dir(exe) // the build tree, then any prefix of make install
+			places = append([]string{filepath.Join(dir, "kdump-init"), filepath.Join(dir, "../lib/gokdump/kdump-init")}, places...)
 		}
 	}
 	for _, place := range places {

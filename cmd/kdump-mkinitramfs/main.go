@@ -29,7 +29,7 @@ Flags of building:
   --compress NAME     zstd, gzip, xz, lz4 or none (default: what the kernel unpacks)
   --drivers A,B,...   disk drivers to put in, instead of those of the target's disk
   --init FILE         the program to start (default: kdump-init beside this program,
-                      then /usr/lib/gokdump/kdump-init)
+                      in ../lib/gokdump, or in /usr/lib/gokdump)
   --host NAME         name of the machine, for the names of dumps
   --reservation SIZE  memory that crashkernel= reserves, as 256M; an image that does not
                       fit is refused (default: what the running host reserves)
