@@ -26,6 +26,8 @@ type elfSource struct {
 	mapFD    int // for mmap(2); -1 when the file is read
 	noMap    atomic.Bool
 	machine  elf.Machine
+	cut      written // nil unless the file is flattened and incomplete
+	flat     string  // what Format adds
 	pageSize uint64
 	ram      []Range
 	image    []Range
@@ -48,7 +50,7 @@ func OpenELF(f File, opts ...Option) (Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ELF core: %w", err)
 	}
-	s := &elfSource{file: f, size: size, mapFD: -1}
+	s := &elfSource{file: f, size: size, mapFD: -1, cut: o.cut, flat: o.flat}
 	if err := s.parse(o.salvage); err != nil {
 		return nil, fmt.Errorf("open ELF core: %w", err)
 	}
@@ -179,7 +181,7 @@ func (s *elfSource) isImage(loads []phdr, i int) bool {
 	return false
 }
 
-func (s *elfSource) Format() string       { return "elf" }
+func (s *elfSource) Format() string       { return "elf" + s.flat }
 func (s *elfSource) Machine() elf.Machine { return s.machine }
 func (s *elfSource) PageSize() uint64     { return s.pageSize }
 func (s *elfSource) RAM() []Range         { return s.ram }

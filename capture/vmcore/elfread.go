@@ -37,6 +37,9 @@ func (r *elfReader) ReadPhys(p []byte, pa uint64) error {
 			e := &r.src.extents[i]
 			n = min(uint64(len(p)), e.end-pa)
 			off := e.off + int64(pa-e.pa)
+			if c := r.src.cut; c != nil && !c.Written(off, int64(n)) {
+				return &pageError{pa, "the flattened file ends before it", ErrTruncated}
+			}
 			if err := r.readFile(p[:n], off); err != nil {
 				return fmt.Errorf("read %d bytes at physical address %#x, file offset %#x: %w", n, pa, off, err)
 			}

@@ -39,6 +39,8 @@ type kdumpSource struct {
 	notes  []byte
 	info   []byte
 	mach   elf.Machine
+	cut    written // nil unless the file is flattened and incomplete
+	flat   string  // what Format adds
 	close  func() error
 }
 
@@ -67,7 +69,10 @@ func openKdump(f File, o *options) (*kdumpSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &kdumpSource{file: f, size: size, head: h}
+	s := &kdumpSource{file: f, size: size, head: h, cut: o.cut, flat: o.flat}
+	if o.real > 0 && h.BitmapSize() > o.real { // they would read as zeros, for long
+		return nil, fmt.Errorf("%w: bitmaps of %d bytes, in a flattened file of %d", ErrTruncated, h.BitmapSize(), o.real)
+	}
 	if s.notes, err = s.readSpan(h.Notes, "notes"); err != nil {
 		return nil, err
 	}
@@ -203,7 +208,7 @@ func (s *kdumpSource) Descs(d []kdumpfmt.Desc, first uint64) error {
 	return nil
 }
 
-func (s *kdumpSource) Format() string       { return "kdump" }
+func (s *kdumpSource) Format() string       { return "kdump" + s.flat }
 func (s *kdumpSource) Machine() elf.Machine { return s.mach }
 func (s *kdumpSource) PageSize() uint64     { return uint64(s.head.BlockSize) }
 func (s *kdumpSource) RAM() []Range         { return s.ram }

@@ -87,6 +87,9 @@ func (r *kdumpReader) decode(p []byte, pfn, pa uint64) error {
 	if err != nil {
 		return fmt.Errorf("descriptor of the page at physical address %#x: %w", pa, err)
 	}
+	if d.Offset == 0 && r.src.cut != nil {
+		return &pageError{pa, "the flattened file ends before its descriptor", ErrTruncated}
+	}
 	if d.Offset == 0 {
 		return &pageError{pa, "lost, since the dump was not finished", nil}
 	}
@@ -95,6 +98,9 @@ func (r *kdumpReader) decode(p []byte, pfn, pa uint64) error {
 			return &pageError{pa, "the core file ends before it", ErrTruncated}
 		}
 		return fmt.Errorf("page at physical address %#x: %w", pa, err)
+	}
+	if c := r.src.cut; c != nil && !c.Written(d.Offset, int64(d.Size)) {
+		return &pageError{pa, "the flattened file ends before it", ErrTruncated}
 	}
 	if d.Flags == 0 {
 		return r.readFile(p, d.Offset, pa)

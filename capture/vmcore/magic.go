@@ -3,6 +3,8 @@ package vmcore
 import (
 	"bytes"
 	"fmt"
+
+	"github.com/gokdump/gokdump/capture/vmcore/flat"
 )
 
 // magicLen is how many bytes detect needs at most.
@@ -10,11 +12,10 @@ const magicLen = 16
 
 // foreign lists what people take for a core file, and what helps.
 var foreign = []struct{ magic, hint string }{
-	{"makedumpfile\x00", "flattened dump, made for a pipe: rearrange it with `makedumpfile -R OUT <FILE`"},
 	{"DISKDUMP", "diskdump, the format before kdump: use crash(8)"},
-	{"QEVM", "QEMU migration stream, not memory: use `virsh dump --memory-only` or QEMU's dump-guest-memory"},
-	{"LibvirtQemudSave", "libvirt save image, not memory: use `virsh dump --memory-only`"},
-	{"LibvirtQemudPart", "unfinished libvirt save image: use `virsh dump --memory-only`"},
+	{"QEVM", "QEMU migration stream, which only QEMU reads: dump again with `virsh dump --memory-only DOMAIN FILE`, or QEMU's `dump-guest-memory FILE` (QMP: dump-guest-memory with paging=false and protocol=file:FILE)"},
+	{"LibvirtQemudSave", "libvirt save image (virsh save, or virsh dump without --memory-only), which only QEMU reads: dump again with `virsh dump --memory-only DOMAIN FILE`; a domain that is no more comes back with `virsh restore --paused FILE`"},
+	{"LibvirtQemudPart", "libvirt save image that was not finished: dump again with `virsh dump --memory-only DOMAIN FILE`"},
 	{"PAGEDU64", "Windows crash dump"},
 	{"PAGEDUMP", "Windows crash dump"},
 	{"EMiL", "LiME memory image without kernel notes"},
@@ -29,7 +30,7 @@ var foreign = []struct{ magic, hint string }{
 	{"\x89LZO\x00\r\n", "compressed file: unpack it with `lzop -dc FILE >CORE`"},
 }
 
-// detect gives the format of a file that begins with b: "elf", "kdump", or ""
+// detect gives the format of a file that begins with b: "elf", "kdump", "flat", or ""
 // with a hint at what the file is.
 func detect(b []byte) (format, hint string) {
 	switch {
@@ -37,6 +38,8 @@ func detect(b []byte) (format, hint string) {
 		return "elf", ""
 	case bytes.HasPrefix(b, []byte("KDUMP   ")):
 		return "kdump", ""
+	case bytes.HasPrefix(b, []byte(flat.Magic)):
+		return "flat", ""
 	case len(b) == 0:
 		return "", "the file is empty"
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/gokdump/gokdump/capture/vmcore/kdumpfmt"
@@ -42,6 +43,11 @@ type Option func(*options)
 type options struct {
 	salvage bool
 	mmap    bool // map the file even if it is not /proc/vmcore: for tests
+
+	// Of a flattened file; see flatten.go.
+	flat string
+	real int64
+	cut  written
 }
 
 // Salvage makes [Open] take a core file that is truncated. Pages that are lost
@@ -72,6 +78,8 @@ func Open(f File, opts ...Option) (Source, error) {
 	switch format, hint := detect(magic[:n]); format {
 	case "elf":
 		return OpenELF(f, opts...)
+	case "flat":
+		return openFlat(f, opts)
 	case "kdump":
 		k, err := OpenKdump(f, opts...)
 		if err != nil {
@@ -89,11 +97,8 @@ func OpenPath(path string, opts ...Option) (Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open core: %w", err)
 	}
-	if fi, err := f.Stat(); err != nil || fi.IsDir() {
+	if err := checkKind(f); err != nil {
 		f.Close()
-		if err == nil {
-			err = errors.New("is a directory")
-		}
 		return nil, fmt.Errorf("open core %s: %w", path, err)
 	}
 	src, err := Open(osFile{f}, opts...)
@@ -108,6 +113,23 @@ func OpenPath(path string, opts ...Option) (Source, error) {
 		s.close = f.Close
 	}
 	return src, nil
+}
+
+// checkKind refuses files that cannot be read at any place.
+func checkKind(f *os.File) error {
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	switch m := fi.Mode(); {
+	case m.IsDir():
+		return errors.New("is a directory")
+	case m&(fs.ModeNamedPipe|fs.ModeSocket) != 0:
+		return errors.New("is a pipe, and a core is not read from start to end: save it to a file first")
+	case m&fs.ModeCharDevice != 0:
+		return errors.New("is a character device, not a file")
+	}
+	return nil
 }
 
 type osFile struct{ *os.File }

@@ -1,5 +1,6 @@
 // Package vmcore reads a core file as physical memory, whatever its format:
-// the ELF file of /proc/vmcore, of its copies, and kdump-compressed files.
+// the ELF file of /proc/vmcore, of its copies, and kdump-compressed files, all
+// flattened too.
 //
 // The package owns the file formats. It never interprets what is in the memory:
 // that is capture/kernel's business. Facts: the ELF specification, the kernel's
@@ -25,7 +26,8 @@ var ErrNotCore = errors.New("not a core file that this program knows")
 // Source is a core file seen as physical memory. Its methods may be called
 // from several goroutines.
 type Source interface {
-	// Format is "elf" or "kdump".
+	// Format is "elf" or "kdump"; of a flattened file, "elf, flattened" or
+	// "kdump, flattened".
 	Format() string
 	// Machine is the architecture of the crashed kernel.
 	Machine() elf.Machine
