@@ -21,7 +21,28 @@ const (
 // guestImage writes the production guest's initramfs: the kernel, the crash
 // image, kdump-arm and the modules of a virtio disk, with the script to run.
 func (l *Lab) guestImage(path, crashImage, config string, s script.Script) error {
-	mods, err := l.virtio()
+	return l.writeGuest(path, s, []modules.Want{
+		{Name: "virtio_pci", For: "the guest's disk"},
+		{Name: "virtio_blk", For: "the guest's disk"},
+		{Name: "ext4", For: "the guest's file system"},
+	}, []guestFile{
+		{guestArm, l.Command("kdump-arm"), 0o755},
+		{"boot/vmlinuz-" + l.Kernel.Release, l.Kernel.Image, 0o644},
+		{guestState + "/kdump-" + l.Kernel.Release + ".img", crashImage, 0o600},
+		{guestConfig, config, 0o644},
+	})
+}
+
+// guestFile is a file of the guest's initramfs, and the host's file that it is.
+type guestFile struct {
+	name, from string
+	mode       fs.FileMode
+}
+
+// writeGuest writes the initramfs of a guest with modules, in loading order, and
+// files.
+func (l *Lab) writeGuest(path string, s script.Script, wants []modules.Want, more []guestFile) error {
+	mods, err := l.resolve(wants)
 	if err != nil {
 		return err
 	}
@@ -36,16 +57,7 @@ func (l *Lab) guestImage(path, crashImage, config string, s script.Script) error
 		return fmt.Errorf("lab: %w", err)
 	}
 	files = append(files, archive.File{Name: script.File[1:], Mode: 0o644, Data: doc})
-	for _, c := range []struct {
-		name, from string
-		mode       fs.FileMode
-	}{
-		{"init", l.Command("guest"), 0o755},
-		{guestArm, l.Command("kdump-arm"), 0o755},
-		{"boot/vmlinuz-" + l.Kernel.Release, l.Kernel.Image, 0o644},
-		{guestState + "/kdump-" + l.Kernel.Release + ".img", crashImage, 0o600},
-		{guestConfig, config, 0o644},
-	} {
+	for _, c := range append([]guestFile{{"init", l.Command("guest"), 0o755}}, more...) {
 		data, err := os.ReadFile(c.from)
 		if err != nil {
 			return fmt.Errorf("lab: guest's initramfs: %w", err)
@@ -69,17 +81,16 @@ func (l *Lab) guestImage(path, crashImage, config string, s script.Script) error
 	return nil
 }
 
-// virtio is what a guest needs to see its disk, in loading order.
-func (l *Lab) virtio() ([]*modules.Module, error) {
+// resolve gives modules of the kernel with all that they need, in loading order.
+func (l *Lab) resolve(wants []modules.Want) ([]*modules.Module, error) {
+	if len(wants) == 0 {
+		return nil, nil
+	}
 	tree, err := modules.Open(os.DirFS(l.Kernel.Root), l.Kernel.Release)
 	if err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
-	set, err := tree.Resolve([]modules.Want{
-		{Name: "virtio_pci", For: "the guest's disk"},
-		{Name: "virtio_blk", For: "the guest's disk"},
-		{Name: "ext4", For: "the guest's file system"},
-	})
+	set, err := tree.Resolve(wants)
 	if err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
