@@ -44,6 +44,12 @@ func AsRoot(args ...string) []string {
 	return append([]string{"sudo", "-n"}, args...)
 }
 
+// RunRoot runs a program as root to its end and returns what it printed. The
+// error holds the end of its complaints.
+func RunRoot(ctx context.Context, args ...string) (string, error) {
+	return runRoot(ctx, "", args...)
+}
+
 // runRoot is [run] as root.
 func runRoot(ctx context.Context, dir string, args ...string) (string, error) {
 	argv := AsRoot(args...)

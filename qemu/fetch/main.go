@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/gokdump/gokdump/qemu/debian"
+	"github.com/gokdump/gokdump/qemu/lab"
 	"github.com/gokdump/gokdump/qemu/readers"
 	"github.com/gokdump/gokdump/qemu/steps"
 )
@@ -35,6 +36,12 @@ func run(ctx context.Context) error {
 		if err == nil {
 			step.Say("%s in %s", k.Release, k.Root)
 		}
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := log.Do("a small Debian with systemd (about 120 MB once)", func(step *steps.Step) error {
+		_, err := debian.Root(ctx, cache, lab.SystemSuite, lab.SystemPackages(), step)
 		return err
 	}); err != nil {
 		return err

@@ -104,6 +104,8 @@ func step(st script.Step) error {
 		return tasks()
 	case st.Panic != nil:
 		return crash(*st.Panic)
+	case st.SwitchRoot != nil:
+		return switchRoot(*st.SwitchRoot)
 	case st.Idle:
 		say("idle")
 		for {

@@ -77,26 +77,47 @@ func list(dir string) (int, error) {
 	return n, err
 }
 
-// tasks says the name of every thread. It goes straight to the console: a record
-// of the kernel's log is too short for it.
+// tasks says the name of every thread, in as many lines as it takes. They go
+// through the kernel's log like all others: what a process writes to the console
+// itself may have another line in its middle.
 func tasks() error {
-	names := map[string]string{}
 	comms, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*/comm")
 	if err != nil {
 		return err
 	}
-	for _, path := range comms {
-		if name, err := os.ReadFile(path); err == nil { // else it is gone
-			names[filepath.Base(filepath.Dir(path))] = strings.TrimSuffix(string(name), "\n")
+	names := map[string]string{}
+	flush := func() error {
+		b, err := json.Marshal(names)
+		if err == nil {
+			say("%s%s", script.TasksPrefix, b)
 		}
-	}
-	b, err := json.Marshal(names)
-	if err != nil {
+		clear(names)
 		return err
 	}
-	fmt.Printf("\n%s%s%s\n", script.Marker, script.TasksPrefix, b)
+	for _, path := range comms {
+		name, err := os.ReadFile(path)
+		if err != nil { // it is gone
+			continue
+		}
+		names[filepath.Base(filepath.Dir(path))] = strings.TrimSuffix(string(name), "\n")
+		if len(names) == tasksPerLine {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(names) > 0 {
+		if err := flush(); err != nil {
+			return err
+		}
+	}
+	say("%s", script.TasksEnd)
 	return nil
 }
+
+// tasksPerLine keeps a line below the kernel's limit for a record of its log, of
+// about 1000 bytes: a name has up to 64 and rarely more than 15.
+const tasksPerLine = 20
 
 // crash does not return when all goes well.
 func crash(p script.Panic) error {

@@ -35,7 +35,11 @@ func (o *Outcome) Left(ctx context.Context) ([]Left, error) {
 	if err := qemu.Extract(ctx, o.Disk, to); err != nil {
 		return nil, err
 	}
-	dirs, err := os.ReadDir(to + CrashDir)
+	crashes := o.CrashDir
+	if crashes == "" {
+		crashes = CrashDir
+	}
+	dirs, err := os.ReadDir(to + crashes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -44,7 +48,7 @@ func (o *Outcome) Left(ctx context.Context) ([]Left, error) {
 	}
 	var all []Left
 	for _, d := range dirs {
-		l := Left{Dir: filepath.Join(to+CrashDir, d.Name()), Name: d.Name()}
+		l := Left{Dir: filepath.Join(to+crashes, d.Name()), Name: d.Name()}
 		b, err := os.ReadFile(l.Path(capture.ReportName))
 		if err == nil {
 			l.Report = new(capture.Report)

@@ -73,6 +73,8 @@ type Outcome struct {
 	Console, Log string
 	// Disk is the image of the target's disk.
 	Disk string
+	// CrashDir is where the dumps lie on it; empty means [CrashDir].
+	CrashDir string
 	// Tasks are the threads just before the panic, id to name.
 	Tasks map[string]string
 	// BuildOutput is what kdump-mkinitramfs printed, Image what it built.
@@ -107,12 +109,13 @@ func (l *Lab) Run(ctx context.Context, dir string, s Story, tee io.Writer) (*Out
 	if !strings.Contains(armed, "exit 0:") {
 		return o, fmt.Errorf("lab: the guest could not arm: %s; its console is in %s", armed, o.Log)
 	}
-	line, err := vm.ExpectMatch(ctx, tasksLine)
-	if err != nil {
+	if err := vm.Expect(ctx, script.TasksEnd); err != nil {
 		return o, err
 	}
-	if err := json.Unmarshal([]byte(line[strings.IndexByte(line, '{'):]), &o.Tasks); err != nil {
-		return o, fmt.Errorf("lab: the guest's tasks: %w", err)
+	for _, m := range tasksLine.FindAllStringSubmatch(vm.Console(), -1) {
+		if err := json.Unmarshal([]byte(m[1]), &o.Tasks); err != nil {
+			return o, fmt.Errorf("lab: the guest's tasks: %w", err)
+		}
 	}
 	if err := vm.Expect(ctx, "Kernel panic - not syncing: sysrq triggered crash"); err != nil {
 		return o, err

@@ -43,17 +43,23 @@ type Step struct {
 	// EndIfAny ends the script with List's output if the directory holds
 	// anything: the way for a guest that crashed to know that it is back.
 	EndIfAny string `json:"end_if_any,omitempty"`
-	// Tasks puts every task's id and name on the console as one line of JSON,
-	// an object of id to name, behind [Marker] [TasksPrefix].
+	// Tasks puts every task's id and name on the console: lines of JSON, objects
+	// of id to name, each behind [Marker] [TasksPrefix], and then [TasksEnd].
 	Tasks bool `json:"tasks,omitempty"`
 	// Panic crashes the kernel through /proc/sysrq-trigger.
 	Panic *Panic `json:"panic,omitempty"`
 	// Idle does nothing for ever.
 	Idle bool `json:"idle,omitempty"`
+	// SwitchRoot mounts a file system and makes it the root of its own init,
+	// which then takes this program's place.
+	SwitchRoot *Mount `json:"switch_root,omitempty"`
 }
 
 // TasksPrefix stands before the JSON that a Tasks step prints.
 const TasksPrefix = "tasks "
+
+// TasksEnd stands in the line behind the last of a Tasks step.
+const TasksEnd = "that were all tasks"
 
 // Mount is a file system to mount; the directory is made.
 type Mount struct {
@@ -93,7 +99,7 @@ func Parse(b []byte) (*Script, error) {
 	}
 	for i, st := range s.Steps {
 		n := 0
-		for _, set := range []bool{st.Mount != nil, st.Fill != nil, st.Run != nil, st.List != "", st.EndIfAny != "", st.Tasks, st.Panic != nil, st.Idle} {
+		for _, set := range []bool{st.Mount != nil, st.Fill != nil, st.Run != nil, st.List != "", st.EndIfAny != "", st.Tasks, st.Panic != nil, st.Idle, st.SwitchRoot != nil} {
 			if set {
 				n++
 			}
