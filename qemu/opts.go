@@ -64,10 +64,23 @@ const (
 	KVM Accel = "kvm"
 )
 
-// String gives the name as QEMU's -accel takes it.
+// String gives the accelerator's name.
 func (a Accel) String() string {
 	if a == TCG {
 		return "tcg"
+	}
+	return string(a)
+}
+
+// arg is what QEMU's -accel takes.
+//
+// TCG takes one host thread for all virtual CPUs. With one for each, QEMU 7.2
+// under load now and then misses that another CPU patched code (Linux's static
+// keys) and executes the old breakpoint for ever. A machine that runs a kernel's
+// boot and its one-CPU crash kernel loses no time by it.
+func (a Accel) arg() string {
+	if a == TCG {
+		return "tcg,thread=single"
 	}
 	return string(a)
 }
@@ -106,7 +119,7 @@ func (o *Opts) Args() ([]string, error) {
 	args := []string{
 		"-no-user-config", "-nodefaults", "-display", "none", "-monitor", "none",
 		"-machine", "q35",
-		"-accel", o.Accel.String(),
+		"-accel", o.Accel.arg(),
 		"-cpu", or(o.CPU, DefaultCPU),
 		"-smp", strconv.Itoa(or(o.CPUs, 2)),
 		"-m", strconv.Itoa(or(o.MemoryMiB, 1024)) + "M",

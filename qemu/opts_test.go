@@ -17,7 +17,7 @@ func TestArgs(t *testing.T) {
 		{
 			name: "defaults",
 			o:    Opts{Kernel: "k"},
-			want: []string{"-accel tcg", "-cpu qemu64", "-smp 2", "-m 1024M", "-kernel k", "-append console=ttyS0,115200", "-no-reboot"},
+			want: []string{"-accel tcg,thread=single", "-cpu qemu64", "-smp 2", "-m 1024M", "-kernel k", "-append console=ttyS0,115200", "-no-reboot"},
 			not:  []string{"-initrd", "-drive"},
 		},
 		{

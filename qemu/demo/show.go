@@ -13,8 +13,8 @@ import (
 	"github.com/gokdump/gokdump/qemu/readers"
 )
 
-// logLines is how much of the saved log is shown.
-const logLines = 24
+// logLines is the most of the saved log that is shown.
+const logLines = 60
 
 // show puts what the demonstration found on the screen.
 type show struct {
@@ -39,8 +39,7 @@ func (s *show) all() error {
 	fmt.Fprint(s.out, s.left.Text(capture.ReadmeName))
 
 	s.title("The end of the saved log: %s", capture.LogName)
-	lines := strings.Split(strings.TrimRight(s.left.Text(capture.LogName), "\n"), "\n")
-	fmt.Fprintln(s.out, strings.Join(lines[max(len(lines)-logLines, 0):], "\n"))
+	fmt.Fprintln(s.out, lastWords(s.left.Text(capture.LogName)))
 
 	s.title("The dump in drgn: who panicked, and where")
 	fmt.Fprintf(s.out, "release %s, %d tasks, %d modules; task %d (%s):\n%s\n",
@@ -58,6 +57,18 @@ func (s *show) all() error {
 		return fmt.Errorf("the dump is %s: %s", s.left.Report.Result, s.left.Report.Error)
 	}
 	return nil
+}
+
+// lastWords is the end of a log, from the panic on if it is that short.
+func lastWords(log string) string {
+	lines := strings.Split(strings.TrimRight(log, "\n"), "\n")
+	lines = lines[max(len(lines)-logLines, 0):]
+	for i, line := range lines {
+		if strings.Contains(line, "Kernel panic") {
+			return strings.Join(lines[i:], "\n")
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 func (s *show) sizes() error {

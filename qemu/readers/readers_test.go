@@ -27,6 +27,9 @@ func TestSplit(t *testing.T) {
 	if err != nil || got["sys"] != "KERNEL: x\n" || got["ps"] != "PID 1\nPID 2\n" {
 		t.Errorf("%q, %v", got, err)
 	}
+	if _, err := split("WARNING: /mnt/1:\n    This dumpfile is incomplete.  This may\n=== gokdump 0\n", []string{"sys"}); err != nil {
+		t.Errorf("an incomplete dump: %v", err)
+	}
 	for name, out := range map[string]string{
 		"command missing": "=== gokdump 0\nx\n",
 		"a warning":       "WARNING: cannot read\n=== gokdump 0\n=== gokdump 1\n",

@@ -94,11 +94,11 @@ func TestVariations(t *testing.T) {
 }
 
 // A disk without room still gets the log, and a dump that opens with the most
-// valuable pages.
+// valuable pages: about 80 MiB of them go first, the rest is more than 300.
 func TestFullDisk(t *testing.T) {
 	o := crash(t, lab.Story{
-		Config:    lab.DefaultConfig + "codec none\n",
-		Disk:      qemu.Disk{SizeMiB: 80, FSType: "ext4", UUID: lab.DiskUUID},
+		Config:    lab.DefaultConfig + "codec none\nlevel 17\n",
+		Disk:      qemu.Disk{SizeMiB: 200, FSType: "ext4", UUID: lab.DiskUUID},
 		Unmounted: true,
 	})
 	partial(t, o, "no space left")
@@ -107,8 +107,9 @@ func TestFullDisk(t *testing.T) {
 // A capture that takes too long ends with what it has.
 func TestCaptureDeadline(t *testing.T) {
 	o := crash(t, lab.Story{
-		Config: lab.DefaultConfig + "codec none\nlevel 0\ntimeout capture 4s\n",
-		Disk:   qemu.Disk{SizeMiB: 2048, FSType: "ext4", UUID: lab.DiskUUID},
+		Config:    lab.DefaultConfig + "codec none\nlevel 2\ntimeout capture 6s\n",
+		MemoryMiB: 2048,
+		Disk:      qemu.Disk{SizeMiB: 3072, FSType: "ext4", UUID: lab.DiskUUID},
 	})
 	partial(t, o, "deadline")
 }
