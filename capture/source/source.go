@@ -50,10 +50,3 @@ func Open(ctx context.Context, path string, opt Options) (vmcore.Source, []strin
 	}
 	return mended, said, nil
 }
-
-// Mend is [Open] for a core that is open: it gives a Source in which all is
-// mended that can be, or src itself. Closing it closes src; after an error src
-// is still open.
-func Mend(ctx context.Context, src vmcore.Source, opt Options) (vmcore.Source, []string, error) {
-	return src, nil, nil
-}

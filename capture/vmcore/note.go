@@ -23,8 +23,8 @@ const (
 	NoteVMCoreInfo = 0
 )
 
-// noteName is the name of the VMCOREINFO note (include/linux/vmcore_info.h).
-const noteName = "VMCOREINFO"
+// VMCoreInfoName is the name of the VMCOREINFO note (include/linux/vmcore_info.h).
+const VMCoreInfoName = "VMCOREINFO"
 
 // EachNote walks the notes of a PT_NOTE segment, names and descriptions padded
 // to 4 bytes. It ends at the first note that does not lie inside the segment,
@@ -55,12 +55,24 @@ func EachNote(segment []byte) iter.Seq[Note] {
 	}
 }
 
+// AppendNote appends a note to a PT_NOTE segment, padded to 4 bytes, and gives
+// the segment back. The segment must end where a note may begin.
+func AppendNote(segment []byte, n Note) []byte {
+	segment = binary.LittleEndian.AppendUint32(segment, uint32(len(n.Name)+1))
+	segment = binary.LittleEndian.AppendUint32(segment, uint32(len(n.Desc)))
+	segment = binary.LittleEndian.AppendUint32(segment, n.Type)
+	segment = append(append(segment, n.Name...), 0)
+	segment = append(segment, make([]byte, -(len(n.Name)+1)&3)...)
+	segment = append(segment, n.Desc...)
+	return append(segment, make([]byte, -len(n.Desc)&3)...)
+}
+
 func pad4(n uint32) uint64 { return (uint64(n) + 3) &^ 3 }
 
 // findVMCoreInfo gives the text of the VMCOREINFO note, or nil.
 func findVMCoreInfo(notes []byte) []byte {
 	for n := range EachNote(notes) {
-		if n.Name == noteName && n.Type == NoteVMCoreInfo {
+		if n.Name == VMCoreInfoName && n.Type == NoteVMCoreInfo {
 			return bytes.TrimRight(n.Desc, "\x00")
 		}
 	}
