@@ -24,7 +24,8 @@ build: ## build the commands into build/, static
 
 .PHONY: demo
 demo: setup ## crash a real kernel in a virtual machine and open its dump
-	@$(GO) run ./qemu/demo
+	@scripts/slow "compiling the demonstration" $(GO) build -o build/tools/ ./qemu/demo
+	@build/tools/demo
 
 .PHONY: test
 test: ## everything, from nothing: what CI runs
@@ -69,7 +70,8 @@ setup: ## install what the tests need; does nothing where all is there
 
 .PHONY: fetch
 fetch: ## get the kernel, its symbols and the readers into the cache
-	@$(GO) run ./qemu/fetch
+	@scripts/slow "compiling the downloader" $(GO) build -o build/tools/ ./qemu/fetch
+	@build/tools/fetch
 
 # Units and rules lie where systemd and udev look, whatever the prefix.
 .PHONY: install
