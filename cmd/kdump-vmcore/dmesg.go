@@ -13,34 +13,37 @@ import (
 	"github.com/gokdump/gokdump/capture/target"
 )
 
-const dmesgUsage = `usage: kdump-vmcore dmesg [-f] [--caller] [--salvage] [--json] IN [OUT]
+const dmesgUsage = `usage: kdump-vmcore dmesg [-f] [--caller] [--salvage] [--vmcoreinfo FILE] [--json]
+                          IN [OUT]
 
 Shows the log of the crashed kernel that is in the core IN, as dmesg does, or
 writes it to OUT. Control characters come out as \x1b and the like.
 
-  -f         overwrite OUT
-  --caller   show which task (T) or CPU (C) wrote each record
-  --salvage  take a core that is cut short
-  --json     one JSON object for each record
+  -f                 overwrite OUT
+  --caller           show which task (T) or CPU (C) wrote each record
+  --salvage          take a core that is cut short
+  --vmcoreinfo FILE  use this VMCOREINFO, not the core's
+  --json             one JSON object for each record
 
 exit codes: 0 complete, 1 failed, 2 wrong usage, 3 some records are lost
 `
 
-func runDmesg(_ context.Context, c *cli, args []string) int {
+func runDmesg(ctx context.Context, c *cli, args []string) int {
 	fs := flag.NewFlagSet("dmesg", flag.ContinueOnError)
 	force := fs.Bool("f", false, "")
 	caller := fs.Bool("caller", false, "")
-	salvage := fs.Bool("salvage", false, "")
+	opt := sourceFlags(fs)
 	asJSON := fs.Bool("json", false, "")
 	files, code, done := c.parse(fs, dmesgUsage, args, 1, 2)
 	if done {
 		return code
 	}
-	core, err := openCore(files[0], *salvage)
+	core, err := openCore(ctx, files[0], *opt)
 	if err != nil {
 		return c.fail(err)
 	}
 	defer core.Close()
+	c.note(core.mended)
 	log, err := core.log()
 	if err != nil {
 		return c.fail(err)

@@ -17,12 +17,12 @@ import (
 	"github.com/gokdump/gokdump/capture/vmcore"
 )
 
-const dumpUsage = `usage: kdump-vmcore dump [-d LEVEL] [-c CODEC] [-f] [--workers N] [--salvage] [--json]
-                         IN OUT
+const dumpUsage = `usage: kdump-vmcore dump [-d LEVEL] [-c CODEC] [-f] [--workers N] [--salvage]
+                         [--vmcoreinfo FILE] [--json] IN OUT
 
 Filters the core IN and writes OUT, a kdump-compressed file that crash and drgn
-open. IN is an ELF core or a kdump-compressed file; what was left out of the
-latter stays out. OUT is OUT.incomplete until it is written, synced and
+open. IN is an ELF core (QEMU's and libvirt's too) or a kdump-compressed file, both
+flattened or not; what was left out of IN stays out. OUT is OUT.incomplete until it is written, synced and
 verified, every page of it.
 
   -d LEVEL     what to leave out, the sum of: 1 pages of zeros, 2 page cache,
@@ -32,7 +32,12 @@ verified, every page of it.
   -f           overwrite OUT and OUT.incomplete
   --workers N  goroutines that read and compress (default: one for each CPU)
   --salvage    take a core that is cut short; lost pages are left out
+  --vmcoreinfo FILE
+               use this VMCOREINFO, not the core's: its text, or its ELF note
   --json       print the result as JSON
+
+A core without VMCOREINFO, as hypervisors make them, is searched for the one in
+its kernel's memory.
 
 An interrupt (Ctrl-C), or a full disk, ends the dump early: OUT.incomplete then
 is a sound dump with fewer pages.
@@ -63,6 +68,7 @@ type dumpResult struct {
 	Pages      map[string]uint64 `json:"pages,omitempty"`
 	Seconds    float64           `json:"seconds"`
 	Steps      []capture.Step    `json:"steps,omitempty"`
+	Mended     []string          `json:"mended,omitempty"` // on opening
 	Warnings   []string          `json:"warnings,omitempty"`
 }
 
@@ -72,7 +78,7 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 	codecName := fs.String("c", "zstd", "")
 	force := fs.Bool("f", false, "")
 	workers := fs.Int("workers", 0, "")
-	salvage := fs.Bool("salvage", false, "")
+	from := sourceFlags(fs)
 	asJSON := fs.Bool("json", false, "")
 	files, code, done := c.parse(fs, dumpUsage, args, 2, 2)
 	if done {
@@ -90,7 +96,7 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 	}
 	opt := capture.SaveOptions{Level: *level, Codec: id, Workers: *workers, VerifyAll: true}
 	start := time.Now()
-	in, err := openSource(files[0], *salvage)
+	in, mended, err := openSource(ctx, files[0], *from)
 	if err != nil {
 		code = c.fail(err)
 		if *asJSON {
@@ -99,11 +105,12 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 		return code
 	}
 	defer in.Close()
+	c.note(mended)
 	name, res, err := makeDump(ctx, c, in, files[0], files[1], *force, opt)
 	r := dumpResult{
 		Result: capture.Complete, In: files[0], Out: name, Level: *level, Codec: id.String(), Workers: res.Workers,
 		Bytes: res.Bytes, PageSize: res.PageSize, RAM: res.RAMPages, Stored: res.StoredPages, LeftOut: res.LeftOutPages,
-		Essential: res.EssentialMissing, Unreadable: res.UnreadablePages, Pages: res.Pages, Seconds: time.Since(start).Seconds(), Steps: res.Steps, Warnings: res.Warnings,
+		Essential: res.EssentialMissing, Unreadable: res.UnreadablePages, Pages: res.Pages, Seconds: time.Since(start).Seconds(), Steps: res.Steps, Mended: mended, Warnings: res.Warnings,
 	}
 	c.warn(res.Warnings)
 	code = exitOK

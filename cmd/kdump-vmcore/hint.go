@@ -27,7 +27,7 @@ func hint(err error) string {
 		is   error
 		hint string
 	}{
-		{vmcore.ErrNotCore, "give an ELF core (/proc/vmcore or a copy of it) or a kdump-compressed file"},
+		{vmcore.ErrNotCore, "give an ELF core (/proc/vmcore, a copy of it, or one of dump-guest-memory) or a kdump-compressed file"},
 		{vmcore.ErrTruncated, "dump, info and dmesg take what is left of it with --salvage"},
 		{dmesg.ErrNoLog, "kdump-vmcore info tells what else is known of this core"},
 		{syscall.ENOSPC, "free some room, or write to another file system; a higher dump level (-d 31) stores less"},

@@ -14,13 +14,14 @@ import (
 	"github.com/gokdump/gokdump/capture/filter"
 )
 
-const infoUsage = `usage: kdump-vmcore info [--pages] [--salvage] [--json] IN
+const infoUsage = `usage: kdump-vmcore info [--pages] [--salvage] [--vmcoreinfo FILE] [--json] IN
 
 Tells what the core IN is, which kernel it is from and why that died.
 
-  --pages    also count the pages of each class; reads the whole memory map
-  --salvage  take a core that is cut short
-  --json     print JSON
+  --pages            also count the pages of each class; reads the whole memory map
+  --salvage          take a core that is cut short
+  --vmcoreinfo FILE  use this VMCOREINFO, not the core's
+  --json             print JSON
 
 exit codes: 0 complete, 1 failed, 2 wrong usage, 3 the core opens, but does not
 tell everything
@@ -54,23 +55,25 @@ type coreInfo struct {
 	Notes      []string          `json:"notes"`
 	VMCoreInfo int               `json:"vmcoreinfo_bytes"`
 	Pages      map[string]uint64 `json:"pages,omitempty"`
+	Mended     []string          `json:"mended,omitempty"`
 	Problems   []string          `json:"problems,omitempty"`
 }
 
 func runInfo(ctx context.Context, c *cli, args []string) int {
 	fs := flag.NewFlagSet("info", flag.ContinueOnError)
 	pages := fs.Bool("pages", false, "")
-	salvage := fs.Bool("salvage", false, "")
+	opt := sourceFlags(fs)
 	asJSON := fs.Bool("json", false, "")
 	files, code, done := c.parse(fs, infoUsage, args, 1, 1)
 	if done {
 		return code
 	}
-	core, err := openCore(files[0], *salvage)
+	core, err := openCore(ctx, files[0], *opt)
 	if err != nil {
 		return c.fail(err)
 	}
 	defer core.Close()
+	c.note(core.mended)
 	i := inspect(core)
 	if *pages {
 		if err := i.countPages(ctx, core); err != nil {
@@ -92,7 +95,7 @@ func runInfo(ctx context.Context, c *cli, args []string) int {
 func inspect(c *core) *coreInfo {
 	i := &coreInfo{
 		File: c.path, Format: c.src.Format(), Machine: machineName(c.src.Machine()),
-		PageSize: c.src.PageSize(), VMCoreInfo: len(c.src.VMCoreInfo()),
+		PageSize: c.src.PageSize(), VMCoreInfo: len(c.src.VMCoreInfo()), Mended: c.mended,
 	}
 	if fi, err := os.Stat(c.path); err == nil {
 		i.FileSize = fi.Size()
@@ -162,7 +165,11 @@ func (i *coreInfo) print(w io.Writer) {
 			fmt.Fprintf(w, "%-12s %s\n", name+":", s)
 		}
 	}
-	format := map[string]string{"elf": "ELF core", "kdump": "kdump-compressed"}[i.Format]
+	kind, rest, _ := strings.Cut(i.Format, ", ")
+	format := map[string]string{"elf": "ELF core", "kdump": "kdump-compressed"}[kind]
+	if rest != "" {
+		format += ", " + rest
+	}
 	if i.Level != nil {
 		format += fmt.Sprintf(", level %d, %s", *i.Level, i.Codec)
 	}

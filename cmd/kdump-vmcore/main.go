@@ -17,8 +17,9 @@ import (
 
 const usage = `usage: kdump-vmcore COMMAND [FLAG...] FILE...
 
-Filters, inspects and checks crash dumps of Linux: ELF cores (/proc/vmcore and
-its copies) and kdump-compressed files.
+Filters, inspects and checks crash dumps of Linux: ELF cores (/proc/vmcore, its
+copies, and those of QEMU and libvirt) and kdump-compressed files, all of them
+flattened too.
 
   dump    filter and compress a core
   info    tell what a core is and why its kernel died
@@ -130,5 +131,12 @@ func (c *cli) fail(err error) int {
 func (c *cli) warn(warnings []string) {
 	for _, w := range warnings {
 		fmt.Fprintf(c.stderr, "kdump-vmcore: warning: %s\n", w)
+	}
+}
+
+// note tells what is good to know and no reason to worry.
+func (c *cli) note(lines []string) {
+	for _, l := range lines {
+		fmt.Fprintf(c.stderr, "kdump-vmcore: note: %s\n", l)
 	}
 }

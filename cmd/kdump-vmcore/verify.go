@@ -8,16 +8,18 @@ import (
 	"time"
 
 	"github.com/gokdump/gokdump/capture"
+	"github.com/gokdump/gokdump/capture/source"
 	"github.com/gokdump/gokdump/capture/vmcore"
 	"github.com/gokdump/gokdump/capture/vmcore/kdumpfmt"
 )
 
-const verifyUsage = `usage: kdump-vmcore verify [--json] IN
+const verifyUsage = `usage: kdump-vmcore verify [--vmcoreinfo FILE] [--json] IN
 
 Checks the core IN from end to end: headers, descriptors, each page (which is
 decompressed), the kernel's own description, its page tables and its log.
 
-  --json  print the result as JSON
+  --vmcoreinfo FILE  use this VMCOREINFO, not the core's
+  --json             print the result as JSON
 
 exit codes: 0 complete, 1 damaged, 2 wrong usage, 3 sound, but its writer says
 that pages are missing
@@ -38,6 +40,8 @@ type verifyResult struct {
 
 func runVerify(ctx context.Context, c *cli, args []string) int {
 	fs := flag.NewFlagSet("verify", flag.ContinueOnError)
+	var opt source.Options
+	fs.StringVar(&opt.VMCoreInfo, "vmcoreinfo", "", "")
 	asJSON := fs.Bool("json", false, "")
 	files, code, done := c.parse(fs, verifyUsage, args, 1, 1)
 	if done {
@@ -45,12 +49,13 @@ func runVerify(ctx context.Context, c *cli, args []string) int {
 	}
 	r := &verifyResult{Result: capture.Complete, File: files[0]}
 	var hintErr error
-	core, err := openCore(files[0], false)
+	core, err := openCore(ctx, files[0], opt)
 	if err != nil {
 		hintErr = err
 		r.problem(err)
 	} else {
 		defer core.Close()
+		c.note(core.mended)
 		r.Format = core.src.Format()
 		r.checkKernel(core)
 		p := newProgress(c.stderr)

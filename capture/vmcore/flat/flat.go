@@ -56,7 +56,7 @@ const maxRuns = 1 << 23
 var ErrFormat = errors.New("damaged flattened file")
 
 // ErrTruncated is wrapped by the error of [Open] for a file without an end mark.
-var ErrTruncated = errors.New("flattened file is truncated")
+var ErrTruncated = errors.New("flattened file ends early")
 
 // File is the file that a flattened file describes. Its methods may be called
 // from several goroutines.
