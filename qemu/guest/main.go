@@ -100,6 +100,8 @@ func step(st script.Step) error {
 			return nil
 		}
 		return errors.Join(err, errEnd)
+	case st.Carry != nil:
+		return carry(*st.Carry)
 	case st.Tasks:
 		return tasks()
 	case st.Panic != nil:

@@ -19,12 +19,13 @@ const (
 )
 
 // guestImage writes the production guest's initramfs: the kernel, the crash
-// image, kdump-arm and the modules of a virtio disk, with the script to run.
-func (l *Lab) guestImage(path, crashImage, config string, s script.Script) error {
+// image, kdump-arm and the modules of a virtio disk with a file system, with the
+// script to run.
+func (l *Lab) guestImage(path, crashImage, config, fsType string, s script.Script) error {
 	return l.writeGuest(path, s, []modules.Want{
 		{Name: "virtio_pci", For: "the guest's disk"},
 		{Name: "virtio_blk", For: "the guest's disk"},
-		{Name: "ext4", For: "the guest's file system"},
+		{Name: fsType, For: "the guest's file system"},
 	}, []guestFile{
 		{guestArm, l.Command("kdump-arm"), 0o755},
 		{"boot/vmlinuz-" + l.Kernel.Release, l.Kernel.Image, 0o644},

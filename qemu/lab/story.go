@@ -60,6 +60,10 @@ type Story struct {
 	Return bool
 	// Talk, if not nil, is called after the panic, to type on the console.
 	Talk func(ctx context.Context, vm *qemu.VM) error
+	// Carry lets the guest that came back copy its dumps to a second disk, with
+	// ext4, which then is the outcome's: the way to read a target of another
+	// file system without mounting it. It implies Return.
+	Carry bool
 	// Timeout bounds the machine; 0 means [qemu.DefaultTimeout].
 	Timeout time.Duration
 }
@@ -94,6 +98,10 @@ func (l *Lab) Run(ctx context.Context, dir string, s Story, tee io.Writer) (*Out
 		return nil, err
 	}
 	opts.Tee = tee
+	if s.Carry {
+		o.Disk = opts.Drives[1].Path
+		o.CrashDir = mountPoint + CrashDir
+	}
 	start := time.Now()
 	vm, err := qemu.Start(ctx, opts)
 	if err != nil {
@@ -181,7 +189,7 @@ func (l *Lab) prepare(ctx context.Context, dir string, s Story, todo script.Scri
 		return o, none, err
 	}
 	initrd := filepath.Join(dir, "guest.img")
-	if err := l.guestImage(initrd, o.Image, config, todo); err != nil {
+	if err := l.guestImage(initrd, o.Image, config, s.fsType(), todo); err != nil {
 		return o, none, err
 	}
 	reserve := "crashkernel=" + DefaultReserve
@@ -192,11 +200,19 @@ func (l *Lab) prepare(ctx context.Context, dir string, s Story, todo script.Scri
 	default:
 		reserve = "crashkernel=" + s.Reserve
 	}
+	drives := []qemu.Drive{{Path: o.Disk, ReadOnly: s.ReadOnly}}
+	if s.Carry {
+		second := filepath.Join(dir, "carry.img")
+		if err := (qemu.Disk{SizeMiB: s.Disk.SizeMiB, FSType: "ext4"}).Make(ctx, second); err != nil {
+			return o, none, err
+		}
+		drives = append(drives, qemu.Drive{Path: second})
+	}
 	return o, qemu.Opts{
 		Kernel: l.Kernel.Image, Initrd: initrd, Append: reserve + " panic=30",
 		MemoryMiB: s.MemoryMiB, CPUs: s.CPUs, CPU: s.CPU, Accel: l.Accel,
-		Drives: []qemu.Drive{{Path: o.Disk, ReadOnly: s.ReadOnly}},
-		Reboot: s.Return, Timeout: s.Timeout, Log: o.Log,
+		Drives: drives,
+		Reboot: s.Return || s.Carry, Timeout: s.Timeout, Log: o.Log,
 	}, nil
 }
 
@@ -213,7 +229,13 @@ func (s *Story) script() script.Script {
 	} else {
 		fill.CacheMiB = 0
 	}
-	if s.Return {
+	if s.Carry {
+		steps = append(steps, script.Step{Carry: &script.Carry{
+			From: mountPoint + CrashDir,
+			To:   script.Mount{Device: "/dev/vdb", FSType: "ext4", Dir: "/carry"},
+		}})
+	}
+	if s.Return || s.Carry {
 		steps = append(steps, script.Step{EndIfAny: mountPoint + CrashDir})
 	}
 	steps = append(steps,

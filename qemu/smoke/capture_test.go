@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +89,25 @@ func TestVariations(t *testing.T) {
 			f := opensInDrgn(t, o, l.Path(capture.DumpName))
 			if tt.check != nil {
 				tt.check(t, o, l, f)
+			}
+		})
+	}
+}
+
+// The other file systems that a target may have. One is found by its label.
+func TestFileSystems(t *testing.T) {
+	for fsType, device := range map[string]string{"xfs": "UUID=" + lab.DiskUUID, "btrfs": "LABEL=dumps"} {
+		t.Run(fsType, func(t *testing.T) {
+			o := crash(t, lab.Story{
+				Config: fsType + " " + device + "\npath " + lab.CrashDir + "\nhost smoke\n",
+				Disk:   qemu.Disk{SizeMiB: 512, FSType: fsType, UUID: lab.DiskUUID, Label: "dumps"},
+				Carry:  true,
+			})
+			l := left(t, o)
+			whole(t, l)
+			f := opensInDrgn(t, o, l.Path(capture.DumpName))
+			if !slices.Contains(f.Modules, fsType) {
+				t.Errorf("drgn: module %s is not among %q, so the guest had another file system", fsType, f.Modules)
 			}
 		})
 	}

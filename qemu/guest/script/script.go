@@ -43,6 +43,8 @@ type Step struct {
 	// EndIfAny ends the script with List's output if the directory holds
 	// anything: the way for a guest that crashed to know that it is back.
 	EndIfAny string `json:"end_if_any,omitempty"`
+	// Carry copies a directory to another disk, if it is there.
+	Carry *Carry `json:"carry,omitempty"`
 	// Tasks puts every task's id and name on the console: lines of JSON, objects
 	// of id to name, each behind [Marker] [TasksPrefix], and then [TasksEnd].
 	Tasks bool `json:"tasks,omitempty"`
@@ -66,6 +68,13 @@ type Mount struct {
 	Device string `json:"device"`
 	FSType string `json:"fstype"`
 	Dir    string `json:"dir"`
+}
+
+// Carry copies the directory From, as a whole, into the directory of the same
+// path on the file system To, which is mounted only for that.
+type Carry struct {
+	From string `json:"from"`
+	To   Mount  `json:"to"`
 }
 
 // Fill says what memory to use up. Sizes are MiB.
@@ -99,7 +108,7 @@ func Parse(b []byte) (*Script, error) {
 	}
 	for i, st := range s.Steps {
 		n := 0
-		for _, set := range []bool{st.Mount != nil, st.Fill != nil, st.Run != nil, st.List != "", st.EndIfAny != "", st.Tasks, st.Panic != nil, st.Idle, st.SwitchRoot != nil} {
+		for _, set := range []bool{st.Mount != nil, st.Fill != nil, st.Run != nil, st.List != "", st.EndIfAny != "", st.Tasks, st.Panic != nil, st.Idle, st.SwitchRoot != nil, st.Carry != nil} {
 			if set {
 				n++
 			}

@@ -14,6 +14,7 @@ func TestRoundTrip(t *testing.T) {
 			{EndIfAny: "/target/crash"},
 			{Fill: &Fill{Workers: 2, AnonMiB: 1}},
 			{Run: []string{"/bin/x", "y"}},
+			{Carry: &Carry{From: "/target/crash", To: Mount{Device: "/dev/vdb", FSType: "ext4", Dir: "/carry"}}},
 			{Tasks: true}, {List: "/"}, {Idle: true}, {Panic: &Panic{CPU: 1}},
 		},
 	}
