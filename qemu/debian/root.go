@@ -37,8 +37,9 @@ func Root(ctx context.Context, cache, suite string, packages []string, progress 
 	if err := os.MkdirAll(filepath.Dir(tmp), 0o755); err != nil {
 		return "", fmt.Errorf("debian: root: %w", err)
 	}
-	_, err = runRoot(ctx, "", "debootstrap", "--variant=minbase", "--keyring="+keyring,
+	argv := AsRoot("debootstrap", "--variant=minbase", "--keyring="+keyring,
 		"--include="+strings.Join(packages, ","), suite, tmp, mirror)
+	_, err = runShown(ctx, "", progress, argv[0], argv[1:]...)
 	if err == nil {
 		// Root may own the files, but the rename is in our directory.
 		_, err = runRoot(ctx, "", "mv", "-T", tmp, name)

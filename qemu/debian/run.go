@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,9 +15,14 @@ import (
 // run runs a program in dir to its end and returns what it printed. The error
 // holds the end of its complaints.
 func run(ctx context.Context, dir, name string, args ...string) (string, error) {
+	return runShown(ctx, dir, io.Discard, name, args...)
+}
+
+// runShown is [run], and also puts what the program prints on progress.
+func runShown(ctx context.Context, dir string, progress io.Writer, name string, args ...string) (string, error) {
 	var out, errs bytes.Buffer
 	cmd := command(ctx, name, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &errs
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, io.MultiWriter(&out, progress), &errs
 	if err := cmd.Run(); err != nil {
 		return out.String(), fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, lastLines(errs.String()))
 	}
