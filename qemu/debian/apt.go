@@ -25,6 +25,8 @@ type Package struct {
 	Size int64
 	// Depends is the dependency field as written.
 	Depends string
+
+	suite *Suite // whose lists it is in; nil for the machine's own
 }
 
 // ErrNoPackage says that apt's lists do not hold a package.
@@ -32,8 +34,11 @@ var ErrNoPackage = errors.New("not in apt's lists")
 
 // Lookup asks apt's lists, not the network, for the version of a package that it
 // would install. The error wraps [ErrNoPackage] when there is none.
-func Lookup(ctx context.Context, name string) (Package, error) {
-	out, err := run(ctx, "", "apt-cache", "--no-all-versions", "show", name)
+func Lookup(ctx context.Context, name string) (Package, error) { return lookup(ctx, nil, name) }
+
+// lookup is [Lookup] in the lists of s, nil for the machine's own.
+func lookup(ctx context.Context, s *Suite, name string) (Package, error) {
+	out, err := run(ctx, "", "apt-cache", append(s.options(), "--no-all-versions", "show", name)...)
 	if err != nil || strings.TrimSpace(out) == "" {
 		return Package{}, fmt.Errorf("debian: package %s: %w", name, ErrNoPackage)
 	}
@@ -41,6 +46,7 @@ func Lookup(ctx context.Context, name string) (Package, error) {
 	if err != nil {
 		return Package{}, fmt.Errorf("debian: package %s: %w", name, err)
 	}
+	p.suite = s
 	return p, nil
 }
 

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"time"
 )
 
@@ -33,7 +35,11 @@ func (p Package) Download(ctx context.Context, dir string, progress io.Writer) (
 	defer p.watch(tmp, progress)()
 	// As root, apt hands the download to a user of its own, who cannot write
 	// into a home; what it fetched is verified below all the same.
-	if _, err := run(ctx, tmp, "apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", p.Name+"="+p.Version); err != nil {
+	args := append(p.suite.options(), "-qq", "-o", "APT::Sandbox::User=root", "download", p.Name+"="+p.Version)
+	if _, err := run(ctx, tmp, "apt-get", args...); err != nil {
+		if notFound.MatchString(err.Error()) {
+			err = errors.Join(ErrGone, err)
+		}
 		return "", fmt.Errorf("debian: download: %w", err)
 	}
 	got, err := filepath.Glob(filepath.Join(tmp, "*.deb"))
@@ -48,6 +54,13 @@ func (p Package) Download(ctx context.Context, dir string, progress io.Writer) (
 	}
 	return name, nil
 }
+
+// ErrGone says that an archive lists a package and does not have it: old versions go
+// before the lists do.
+var ErrGone = errors.New("listed, but not in the archive")
+
+// notFound is apt's complaint about a file that the archive does not have.
+var notFound = regexp.MustCompile(`E: Failed to fetch .*  404  Not Found`)
 
 // watch reports the size of what is in dir each second until the returned function
 // is called.

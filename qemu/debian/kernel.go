@@ -66,35 +66,54 @@ func getKernel(ctx context.Context, cache string, progress io.Writer) (*Kernel, 
 	if err != nil {
 		return nil, err
 	}
-	image, err := Lookup(ctx, "linux-image-"+release)
+	return fetchKernel(ctx, nil, cache, filepath.Join(cache, "dl"), release, progress)
+}
+
+// splitParts are the packages that a kernel's files are spread over since Debian's
+// 7.0; linux-image depends on them and is empty.
+var splitParts = []string{"linux-base-", "linux-binary-", "linux-modules-"}
+
+// fetchKernel puts a kernel with its symbols below cache/kernels, and the packages
+// that it needs for that into dl.
+func fetchKernel(ctx context.Context, s *Suite, cache, dl, release string, progress io.Writer) (*Kernel, error) {
+	image, err := lookup(ctx, s, "linux-image-"+release)
 	if err != nil {
 		return nil, err
 	}
 	root := filepath.Join(cache, "kernels", release+"_"+image.Version)
 	err = atomically(root, func(dir string) error {
-		symbols, err := Lookup(ctx, "linux-image-"+release+"-dbg")
+		symbols, err := lookup(ctx, s, "linux-image-"+release+"-dbg")
 		if err != nil {
 			return err
 		}
-		if symbols.Version != image.Version {
-			return fmt.Errorf("debian: kernel %s has the version %s, but its symbols %s", release, image.Version, symbols.Version)
+		// The symbols come first: they are what an archive lacks.
+		parts := []Package{symbols, image}
+		if strings.Contains(image.Depends, splitParts[0]+release) {
+			parts = parts[:1]
+			for _, name := range splitParts {
+				p, err := lookup(ctx, s, name+release)
+				if err != nil {
+					return err
+				}
+				parts = append(parts, p)
+			}
 		}
-		for _, part := range []struct {
-			Package
-			prefixes []string
-		}{
-			{image, []string{"boot/", "lib/modules/", "usr/lib/modules/"}},
-			{symbols, []string{"usr/lib/debug/boot/"}},
-		} {
-			fmt.Fprintf(progress, "getting %s %s (%d MB)\n", part.Name, part.Version, part.Size/1e6)
-			deb, err := part.Download(ctx, filepath.Join(cache, "dl"), progress)
+		var sums strings.Builder
+		for _, p := range parts {
+			if p.Version != symbols.Version {
+				return fmt.Errorf("debian: %s has the version %s, but %s %s", p.Name, p.Version, symbols.Name, symbols.Version)
+			}
+			fmt.Fprintf(progress, "getting %s %s (%d MB)\n", p.Name, p.Version, p.Size/1e6)
+			deb, err := p.Download(ctx, dl, progress)
 			if err != nil {
 				return err
 			}
 			fmt.Fprintf(progress, "unpacking %s\n", filepath.Base(deb))
-			if err := Unpack(ctx, deb, dir, part.prefixes...); err != nil {
+			if err := Unpack(ctx, deb, dir, "boot/", "lib/modules/", "usr/lib/modules/",
+				"usr/lib/debug/boot/", "usr/lib/debug/lib/modules/"+release+"/vmlinux"); err != nil {
 				return err
 			}
+			fmt.Fprintf(&sums, "%s  %s\n", p.SHA256, filepath.Base(p.Filename))
 		}
 		// Since Debian 13 the modules are below usr, where / has a link.
 		if _, err := os.Stat(filepath.Join(dir, "lib")); errors.Is(err, fs.ErrNotExist) {
@@ -102,12 +121,7 @@ func getKernel(ctx context.Context, cache string, progress io.Writer) (*Kernel, 
 				return err
 			}
 		}
-		sums := image.SHA256 + "  " + filepath.Base(image.Filename) + "\n" + symbols.SHA256 + "  " + filepath.Base(symbols.Filename) + "\n"
-		if err := os.WriteFile(filepath.Join(dir, "SHA256SUMS"), []byte(sums), 0o644); err != nil {
-			return err
-		}
-		_, err = kernelIn(dir, release)
-		return err
+		return os.WriteFile(filepath.Join(dir, "SHA256SUMS"), []byte(sums.String()), 0o644)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("debian: kernel %s: %w", release, err)
@@ -117,15 +131,28 @@ func getKernel(ctx context.Context, cache string, progress io.Writer) (*Kernel, 
 
 // kernelIn describes the kernel below root and reports what is not there.
 func kernelIn(root, release string) (*Kernel, error) {
-	k := &Kernel{
-		Release: release,
-		Root:    root,
-		Image:   filepath.Join(root, "boot", "vmlinuz-"+release),
-		Debug:   filepath.Join(root, "usr/lib/debug/boot", "vmlinux-"+release),
-	}
-	for _, p := range []string{k.Image, k.Debug, filepath.Join(root, "lib/modules", release)} {
-		if _, err := os.Stat(p); err != nil {
-			return nil, fmt.Errorf("debian: kernel %s is not whole: %w", release, err)
+	modules := filepath.Join("lib/modules", release)
+	k := &Kernel{Release: release, Root: root}
+	for _, part := range []struct {
+		path   *string
+		places []string
+	}{
+		{&k.Image, []string{"boot/vmlinuz-" + release, modules + "/vmlinuz"}},
+		{&k.Debug, []string{"usr/lib/debug/boot/vmlinux-" + release, "usr/lib/debug/" + modules + "/vmlinux"}},
+		{new(string), []string{modules}},
+	} {
+		var errs []error
+		for _, place := range part.places {
+			p := filepath.Join(root, place)
+			if _, err := os.Stat(p); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			*part.path = p
+			break
+		}
+		if *part.path == "" {
+			return nil, fmt.Errorf("debian: kernel %s is not whole: %w", release, errors.Join(errs...))
 		}
 	}
 	return k, nil
