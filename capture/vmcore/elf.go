@@ -17,6 +17,19 @@ const (
 	kernelMapEnd   = 0xffffffffc0000000
 )
 
+// noPaddr in p_paddr marks a segment that is not physical memory but a view of
+// it: vmalloc, vmemmap (fs/proc/kcore.c).
+const noPaddr = ^uint64(0)
+
+// Mapped is physical memory at the kernel's virtual address Addr, as the program
+// headers of an ELF core have it.
+type Mapped struct {
+	Range
+	Addr uint64
+	// Image says that it is the kernel's own image.
+	Image bool
+}
+
 // maxNotes bounds the PT_NOTE segments together, in bytes.
 const maxNotes = kdumpfmt.MaxNotes
 
@@ -31,6 +44,7 @@ type elfSource struct {
 	pageSize uint64
 	ram      []Range
 	image    []Range
+	mapped   []Mapped
 	lost     []Range // RAM that a truncated file does not hold
 	extents  []extent
 	notes    []byte
@@ -80,6 +94,9 @@ func (s *elfSource) parse(salvage bool) error {
 		}
 		if p.typ == uint32(elf.PT_NOTE) {
 			return s.addNotes(p)
+		}
+		if p.paddr == noPaddr {
+			return nil
 		}
 		if p.memsz < p.filesz || p.memsz > maxPhys || p.paddr > maxPhys-p.memsz {
 			return fmt.Errorf("program header %d: %#x bytes, %#x of them in the file, at physical address %#x",
@@ -143,6 +160,9 @@ func (s *elfSource) build(loads []phdr) {
 	for i := range loads {
 		p := &loads[i]
 		s.ram = append(s.ram, Range{p.paddr, p.paddr + p.memsz})
+		if p.vaddr >= 1<<63 && p.vaddr <= -p.memsz { // others are a process's, or made up
+			s.mapped = append(s.mapped, Mapped{Range{p.paddr, p.paddr + p.memsz}, p.vaddr, s.isImage(loads, i)})
+		}
 		if s.isImage(loads, i) {
 			s.image = append(s.image, Range{p.paddr, p.paddr + p.memsz})
 		}
@@ -188,6 +208,10 @@ func (s *elfSource) RAM() []Range         { return s.ram }
 func (s *elfSource) KernelImage() []Range { return s.image }
 func (s *elfSource) Notes() []byte        { return s.notes }
 func (s *elfSource) VMCoreInfo() []byte   { return s.info }
+
+// Mapped gives the virtual addresses that the program headers tell, in their
+// order.
+func (s *elfSource) Mapped() []Mapped { return s.mapped }
 
 func (s *elfSource) Close() error {
 	if s.close == nil {

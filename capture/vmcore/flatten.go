@@ -53,7 +53,7 @@ func openFlat(f File, opts []Option) (Source, error) {
 		return src, nil
 	}
 	if b := in.Broken(); b != nil {
-		return nil, fmt.Errorf("too little is left to be salvaged: %w (%w)", err, b)
+		return nil, fmt.Errorf("%w: flattened: %w (%w)", ErrTruncated, err, b)
 	}
 	return nil, fmt.Errorf("flattened: %w", err)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/gokdump/gokdump/capture/codec"
+	"github.com/gokdump/gokdump/capture/vmcore/flat"
 )
 
 // readAll reads the RAM of a core of any bytes, up to a bound, and holds the
@@ -69,6 +70,22 @@ func FuzzOpenKdump(f *testing.F) {
 		if !bytes.HasPrefix(b, []byte("KDUMP   ")) {
 			return
 		}
+		readAll(t, b)
+		readAll(t, b, Salvage())
+	})
+}
+
+// FuzzOpenFlattened cuts and changes flattened cores behind their first bytes.
+func FuzzOpenFlattened(f *testing.F) {
+	b, _ := buildKdump(f, kdumpParts{maxPFN: 20, ram: pfns(1, 18, 1), stored: pfns(2, 9, 3), codecs: []codec.ID{codec.Zlib}})
+	e := buildELF(elfLayout{}, testNotes(), seg{vaddr: directVA, paddr: 0x1000, data: mem(0x1000, 0x800)})
+	for _, b := range [][]byte{b, e} {
+		f.Add(flatten(b, 600)[flat.HeaderSize:])
+		f.Add(flatten(b, 9000)[flat.HeaderSize:][:len(b)/2])
+	}
+	head := flatten(nil, 1)[:flat.HeaderSize]
+	f.Fuzz(func(t *testing.T, records []byte) {
+		b := append(bytes.Clone(head), records...)
 		readAll(t, b)
 		readAll(t, b, Salvage())
 	})

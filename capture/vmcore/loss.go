@@ -30,7 +30,8 @@ func LossOf(ctx context.Context, k Kdump) (Loss, error) {
 	}
 	var l Loss
 	if cut != nil {
-		l.Bitmaps = !cut.Written(h.Bitmap1Offset(), h.DescOffset()-h.Bitmap1Offset())
+		l.Bitmaps = !cut.Written(h.Bitmap1Offset(), h.BitmapSize()) ||
+			h.TwoBitmaps() && !cut.Written(h.Bitmap2Offset(), h.BitmapSize())
 	}
 	have := min(count, uint64(max(size-h.DescOffset(), 0))/kdumpfmt.DescSize)
 	l.NoDesc = count - have

@@ -15,6 +15,10 @@ import (
 // [Salvage], of a page that is lost for that reason.
 var ErrTruncated = errors.New("core file is truncated")
 
+// ErrHopeless is wrapped by the error of [Open] with [Salvage] for a core that
+// lacks what finds its pages: headers and bitmaps, which come first.
+var ErrHopeless = errors.New("too little is left of the core to salvage anything")
+
 // Uname is the crashed kernel's struct new_utsname.
 type Uname = kdumpfmt.Uname
 
@@ -70,6 +74,14 @@ func newOptions(opts []Option) *options {
 // A kdump-compressed file that lost pages but has all its descriptors opens
 // without [Salvage]: one cannot tell before the pages are read.
 func Open(f File, opts ...Option) (Source, error) {
+	src, err := open(f, opts)
+	if err != nil && errors.Is(err, ErrTruncated) && newOptions(opts).salvage {
+		return nil, fmt.Errorf("%w: %w", ErrHopeless, err)
+	}
+	return src, err
+}
+
+func open(f File, opts []Option) (Source, error) {
 	var magic [magicLen]byte
 	n, err := f.ReadAt(magic[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {

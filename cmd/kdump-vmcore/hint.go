@@ -28,6 +28,7 @@ func hint(err error) string {
 		hint string
 	}{
 		{vmcore.ErrNotCore, "give an ELF core (/proc/vmcore, a copy of it, or one of dump-guest-memory) or a kdump-compressed file"},
+		{vmcore.ErrHopeless, "without its headers and bitmaps no page of a dump can be found; only a new dump helps"},
 		{vmcore.ErrTruncated, "dump, info and dmesg take what is left of it with --salvage"},
 		{dmesg.ErrNoLog, "kdump-vmcore info tells what else is known of this core"},
 		{syscall.ENOSPC, "free some room, or write to another file system; a higher dump level (-d 31) stores less"},

@@ -46,9 +46,9 @@ const MaxOffset = 1 << 60
 // maxRuns bounds the table of what lies where. A run takes 32 bytes and stands
 // for one record, or for many of the same size that follow each other. So the
 // table takes at most 256 MiB, and twice that again while records that overwrite
-// each other are sorted out; it takes 64 MiB for a dump of 32 GiB by QEMU,
-// whose records of up to 16 KiB all differ, and next to nothing for one by
-// makedumpfile.
+// each other are sorted out. Records of compressed pages all differ in size:
+// makedumpfile's have up to 64 KiB, QEMU's up to 16 KiB. So the table of a file
+// of 32 GiB takes 32 and 64 MiB, and the bound is reached at 128 GiB or more.
 const maxRuns = 1 << 23
 
 // ErrFormat is wrapped by the error of [Open] for a file that is damaged or not
