@@ -2,79 +2,111 @@ package filter
 
 import "github.com/gokdump/gokdump/capture/kernel"
 
-// tally counts what happened while deciding.
-type tally struct {
-	scanned     uint64 // struct pages that were judged
-	free        uint64 // blocks of free pages
-	badOrder    uint64 // free blocks whose order cannot be
-	implausible uint64 // what cannot be a struct page
-	unread      uint64 // struct pages that could not be read
+// verdict is what one struct page says.
+type verdict struct {
+	class Class
+	n     uint64 // how many pages from this one on share the class, if claim
+	claim claimKind
 }
 
-func (t *tally) add(o *tally) {
-	t.scanned += o.scanned
-	t.free += o.free
-	t.badOrder += o.badOrder
-	t.implausible += o.implausible
-	t.unread += o.unread
-}
+// claimKind is what the struct pages of a block must look like behind its first
+// one, for the block to be believed.
+type claimKind uint8
 
-// decide judges the page whose struct page is p; next is the struct page after
-// it. It returns what the page is and how many pages from it on share that:
-// more than one for free blocks and compound pages. The order of the tests is
+const (
+	noClaim       claimKind = iota // one page, which speaks for itself
+	claimFree                      // pages that say nothing and are referred to by nobody
+	claimCompound                  // tails
+)
+
+// decide judges the page whose struct page is p, at address va; next is the
+// struct page after it. A verdict about more than one page is a claim, to be
+// proved by the struct pages of the others. The order of the tests is
 // makedumpfile's, first match wins.
-func decide(l *kernel.PageLayout, level int, p, next []byte, pfn uint64, t *tally) (Class, uint64) {
+func decide(l *kernel.PageLayout, level int, p, next []byte, pfn, va uint64, t *tally) verdict {
 	if l.IsUninit(p) {
-		return Kept, 1
+		t.blank++
+		return verdict{}
 	}
-	if l.IsTail(p) {
+	if l.IsTail(p) || l.IsForeign(p, next, va) {
 		// its head has spoken for it, but for errors of memory: they are noted
 		// on the page itself, and reading it could kill the capture kernel
-		if l.IsPoisoned(p) {
-			return HWPoison, 1
+		if l.IsTail(p) && l.IsPoisoned(p) {
+			t.poisoned++
+			return verdict{class: HWPoison, n: 1}
 		}
-		return Kept, 1
+		return verdict{}
 	}
-	if !l.Plausible(p) {
+	switch {
+	case !l.Plausible(p):
 		t.implausible++
-		return Kept, 1
+		return verdict{}
+	case l.IsBlank(p):
+		t.blank++
+		return verdict{}
 	}
 	if level&LevelFree != 0 {
 		if order, ok := l.IsFree(p); ok {
+			t.free++
 			if order >= l.FreeOrders || pfn&(1<<order-1) != 0 {
 				t.badOrder++
-				return Kept, 1
+				return verdict{}
 			}
-			t.free++
-			return Free, 1 << order
+			return verdict{Free, 1 << order, claimFree}
 		}
 		if l.IsUnaccepted(p) && pfn&(1<<(l.FreeOrders-1)-1) == 0 {
-			return Free, 1 << (l.FreeOrders - 1)
+			return verdict{Free, 1 << (l.FreeOrders - 1), claimFree}
 		}
 	}
-	n, huge := uint64(1), false
+	v := verdict{n: 1}
+	huge := false
 	if l.IsHead(p) {
 		var order uint
 		order, huge = l.Compound(p, next, pfn)
-		n <<= order
+		if order > 0 {
+			v.n, v.claim = 1<<order, claimCompound
+		} else {
+			t.noOrder++
+		}
+		if l.SaysHuge(p, next) {
+			t.saysHuge++
+			if !huge {
+				t.notHuge++
+			}
+		}
 	}
 	anon := l.IsAnon(p)
+	if !huge && l.IsMapped(p) {
+		t.mapped++
+		if l.IsCache(p) {
+			t.listed++
+		}
+	}
+	v.class = one(l, level, p, anon, huge)
+	if v.class == HWPoison {
+		t.poisoned++
+	}
+	return v
+}
+
+// one is the class of a page that is not free.
+func one(l *kernel.PageLayout, level int, p []byte, anon, huge bool) Class {
 	if level&(LevelCache|LevelCachePrivate) != 0 && !anon && l.IsCache(p) {
 		private := l.IsPrivate(p)
 		switch {
 		case level&LevelCachePrivate != 0 && private:
-			return CachePrivate, n
+			return CachePrivate
 		case !private:
-			return Cache, n
+			return Cache
 		}
 	}
 	switch {
 	case level&LevelUser != 0 && (anon || huge):
-		return User, n
+		return User
 	case l.IsPoisoned(p):
-		return HWPoison, n
+		return HWPoison
 	case l.IsOffline(p):
-		return Offline, n
+		return Offline
 	}
-	return Kept, n
+	return Kept
 }

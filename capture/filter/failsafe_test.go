@@ -43,15 +43,15 @@ func TestFailSafe(t *testing.T) {
 		"no PG_head_mask": {opt: synth.Options{Drop: []string{"NUMBER(PG_head_mask)"}}, kept: []synth.Kind{synth.THP}, warn: "PG_head_mask"},
 		"no order key":    {opt: synth.Options{Drop: []string{"OFFSET(page.compound_order)"}}, kept: []synth.Kind{synth.THP}, warn: "order of compound pages"},
 		"free order 11": {spoil: func(m *synth.Machine) { m.Put64(m.StructPage(m.Runs[2].PFN)+40, 11) },
-			kept: []synth.Kind{synth.Free}, warn: "1 free blocks have an order"},
+			kept: []synth.Kind{synth.Free}, warn: "1 of 1 blocks of free pages have an order"},
 		"free order huge": {spoil: func(m *synth.Machine) { m.Put64(m.StructPage(m.Runs[2].PFN)+40, 1<<63) },
-			kept: []synth.Kind{synth.Free}, warn: "1 free blocks have an order"},
+			kept: []synth.Kind{synth.Free}, warn: "1 of 1 blocks of free pages have an order"},
 		"free not aligned": {spoil: func(m *synth.Machine) { m.Put64(m.StructPage(m.Runs[2].PFN)+40, 10) },
-			kept: []synth.Kind{synth.Free}, warn: "1 free blocks have an order"},
+			kept: []synth.Kind{synth.Free}, warn: "1 of 1 blocks of free pages have an order"},
 		"THP without tails": {spoil: func(m *synth.Machine) { m.Put64(m.StructPage(m.Runs[3].PFN+1)+8, 0) },
-			kept: []synth.Kind{synth.THP}},
+			kept: []synth.Kind{synth.THP}, warn: "1 compound pages have no usable order"},
 		"THP order 60": {spoil: func(m *synth.Machine) { m.Put(m.StructPage(m.Runs[3].PFN+1)+17, []byte{60}) },
-			kept: []synth.Kind{synth.THP}},
+			kept: []synth.Kind{synth.THP}, warn: "1 compound pages have no usable order"},
 		"mapping is no pointer": {spoil: func(m *synth.Machine) {
 			for i := range uint64(8) {
 				m.Put64(m.StructPage(m.Runs[0].PFN+i)+24, 0x1234567)
@@ -66,20 +66,20 @@ func TestFailSafe(t *testing.T) {
 			for a := m.Maps[0].Start; a < m.Maps[0].End; a += 8 {
 				m.Put64(a, ^uint64(0))
 			}
-		}, kept: all},
+		}, kept: all, warn: "never written"},
 		"section absent": {spoil: func(m *synth.Machine) { m.Put64(m.SectionSlot(0), 0) }, kept: all, warn: "1 of 2 memory sections"},
 		"section bad":    {spoil: func(m *synth.Machine) { m.Put64(m.SectionSlot(0), 0xabcdef) }, kept: all, warn: "1 sections decode, 1 do not"},
 		"tables look free": {spoil: func(m *synth.Machine) {
 			for _, pa := range m.Tables {
-				m.Put32(m.StructPage(pa/4096)+48, 0xffffff7f)
+				m.Put64(m.StructPage(pa/4096)+48, 0xffffff7f)
 			}
 			for _, r := range m.Maps {
 				for pa := r.Start; pa < r.End; pa += 4096 {
-					m.Put32(m.StructPage(pa/4096)+48, 0xffffff7f)
+					m.Put64(m.StructPage(pa/4096)+48, 0xffffff7f)
 				}
 			}
 		}, kept: all, warn: "not understood: all pages are kept"},
-		"one table looks free": {spoil: func(m *synth.Machine) { m.Put32(m.StructPage(m.Tables[1]/4096)+48, 0xffffff7f) },
+		"one table looks free": {spoil: func(m *synth.Machine) { m.Put64(m.StructPage(m.Tables[1]/4096)+48, 0xffffff7f) },
 			warn: "1 pages that hold page tables"},
 		"struct pages not mapped": {opt: synth.Options{SmallMap: true}, spoil: func(m *synth.Machine) {
 			va := (m.VmemmapBase() + m.Runs[0].PFN*64) &^ 4095
@@ -146,7 +146,7 @@ func TestImageStays(t *testing.T) {
 	for _, alias := range []bool{true, false} {
 		m := synth.New(synth.Options{Runs: someKinds, NoImageAlias: !alias})
 		for pfn := m.Image.Start / 4096; pfn < m.Image.End/4096; pfn++ {
-			m.Put64(m.StructPage(pfn), 1<<synth.V61.LRU)
+			m.Put64(m.StructPage(pfn), 1<<synth.V61.Reserved|1<<synth.V61.LRU)
 		}
 		res := scan(t, m, filter.Options{Level: 31})
 		if n := res.Keep.LenRange(m.Image.Start/4096, m.Image.End/4096); n != (m.Image.End-m.Image.Start)/4096 {
@@ -214,10 +214,12 @@ func (r countingReader) ReadPhys(p []byte, pa uint64) error {
 // Levels that drop nothing read no struct page; the others read each once.
 func TestReads(t *testing.T) {
 	m := synth.New(synth.Options{Drop: []string{"NUMBER(PG_hwpoison)"}, Runs: []synth.Run{{Kind: synth.Offline}, {Kind: synth.Free}}})
-	for level, want := range map[int]int{0: 0, 1: 0, 2: 3} {
+	for level, want := range map[int]int{0: 0, 1: 0, 2: 9} {
 		n := 0
 		res := scanSource(t, counting{m.Source(), m, &n}, filter.Options{Level: level, Workers: 1})
-		if n != want { // one for each RAM range: all are below 256 KiB of struct pages
+		// one for each RAM range: all are below 256 KiB of struct pages; and six to
+		// prove the layout
+		if n != want {
 			t.Errorf("level %d: %d reads, want %d", level, n, want)
 		}
 		if got := res.Counts[filter.Offline]; got != uint64(min(level/2, 1)) {

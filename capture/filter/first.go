@@ -47,18 +47,20 @@ func (s *scan) walkTables(ctx context.Context) error {
 // pinMaps pins the memory that holds struct pages and mem_section.
 func (s *scan) pinMaps(ctx context.Context) error {
 	for _, t := range s.memmap.Tables {
-		s.pin(t)
+		s.pin(t, nil)
 	}
+	maps := pfnset.New(s.res.RAM.Limit())
 	for _, sec := range s.memmap.Sections {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		s.pin(kernel.Span{VA: sec.Map, Size: (sec.End - sec.Start) * s.layout.Size})
+		s.pin(kernel.Span{VA: sec.Map, Size: (sec.End - sec.Start) * s.layout.Size}, maps)
 	}
 	return nil
 }
 
-func (s *scan) pin(t kernel.Span) {
+// pin pins the pages of t. Those that maps has already are mapped twice.
+func (s *scan) pin(t kernel.Span, maps *pfnset.Set) {
 	for at := uint64(0); at < t.Size; {
 		pa, n, err := s.space.Translate(t.VA + at)
 		if err != nil { // a section need not be mapped as a whole
@@ -66,7 +68,18 @@ func (s *scan) pin(t kernel.Span) {
 			continue
 		}
 		n = min(n, t.Size-at)
-		s.pinned.AddRange(pa/s.pageSize, (pa+n-1)/s.pageSize+1)
+		start, end := pa/s.pageSize, (pa+n-1)/s.pageSize+1
+		s.pinned.AddRange(start, end)
+		if maps != nil {
+			if maps.LenRange(start, end) > 0 && (t.VA+at)%s.pageSize == 0 {
+				for pfn := start; pfn < min(end, maps.Limit()); pfn++ {
+					if maps.Has(pfn) {
+						s.shared.Add(pfn)
+					}
+				}
+			}
+			maps.AddRange(start, end)
+		}
 		at += n
 	}
 }

@@ -105,6 +105,7 @@ func (s *scan) take(p *part) {
 	if p.unread != nil && s.unreadBy == nil {
 		s.unreadBy = p.unread
 	}
+	s.carry(p)
 	for _, d := range p.drops {
 		s.drop(d)
 	}
@@ -116,7 +117,31 @@ func (s *scan) take(p *part) {
 	}
 	if s.opt.Progress != nil {
 		s.done += s.res.RAM.LenRange(p.section.Start, p.section.End)
-		s.opt.Progress(s.done, s.res.RAM.Len())
+		if s.done > s.told { // a second scan starts anew
+			s.told = s.done
+			s.opt.Progress(s.done, s.res.RAM.Len())
+		}
+	}
+}
+
+// carry goes on with a compound page that reaches into p's section from the one
+// before: as far as the section starts with tails.
+func (s *scan) carry(p *part) {
+	if c := s.open; c.end > c.start && p.section.Start == c.start {
+		to := min(c.end, p.section.End)
+		if p.garbage || p.section.Start+p.lead < to {
+			s.total.badTail++
+			s.open = run{}
+		} else {
+			s.drop(run{c.start, to, c.class})
+			s.open.start = to
+		}
+	} else if c.end > c.start {
+		s.total.badTail++
+		s.open = run{}
+	}
+	if p.open.end > 0 {
+		s.open = p.open
 	}
 }
 
@@ -140,36 +165,5 @@ func (s *scan) drop(d run) {
 		case !s.image.Has(pfn):
 			s.pinHits++
 		}
-	}
-}
-
-// judge holds the outcome against what every kernel must have.
-func (s *scan) judge() {
-	t := &s.total
-	must := s.pinned.Len() - s.image.Len()
-	switch {
-	case s.pinHits > 0 && s.pinHits*100 > must:
-		s.res.Keep = s.res.RAM.Clone()
-		clear(s.res.Counts)
-		s.warn("%d of %d pages that hold page tables and struct pages look like pages to drop, so the struct pages are not understood: all pages are kept", s.pinHits, must)
-		return
-	case s.pinHits > 0:
-		s.warn("%d pages that hold page tables or struct pages look like pages to drop: they are kept", s.pinHits)
-	}
-	if s.garbage > 0 {
-		s.warn("the struct pages of %d of %d memory sections look like garbage: their pages are kept", s.garbage, len(s.memmap.Sections))
-	}
-	if t.unread > 0 {
-		s.warn("%d struct pages cannot be read (%v): their pages are kept", t.unread, s.unreadBy)
-	}
-	if t.implausible > 0 && s.garbage == 0 {
-		s.warn("%d of %d struct pages hold values that cannot be: their pages are kept", t.implausible, t.scanned)
-	}
-	if t.badOrder > 0 {
-		s.warn("%d free blocks have an order that cannot be (%d or more, or not aligned): they are kept", t.badOrder, s.layout.FreeOrders)
-	}
-	// a running machine never has all its memory in use
-	if s.opt.Level&LevelFree != 0 && t.free == 0 && t.scanned*s.pageSize >= 64<<20 {
-		s.warn("not one free page was found in %d MiB of memory: free pages of this kernel are not recognised and kept", t.scanned*s.pageSize>>20)
 	}
 }

@@ -25,9 +25,13 @@ type scan struct {
 	image    *pfnset.Set // the part of pinned that is the kernel image
 	first    *pfnset.Set // to go first, beside pinned
 	slab     *pfnset.Set
-	pinHits  uint64 // pinned pages, not of the image, that looked droppable
+	shared   *pfnset.Set // pages of struct pages that are mapped more than once
+	pinHits  uint64      // pinned pages, not of the image, that looked droppable
 	total    tally
+	doubt    kernel.Doubt
+	open     run // of a compound page that reaches beyond the section taken last
 	done     uint64
+	told     uint64
 	garbage  int
 	unreadBy error
 }
@@ -40,6 +44,7 @@ func (s *scan) warn(format string, a ...any) {
 func (s *scan) run(ctx context.Context, r vmcore.Reader) error {
 	limit := s.res.RAM.Limit()
 	s.pinned, s.image, s.first, s.slab = pfnset.New(limit), pfnset.New(limit), pfnset.New(limit), pfnset.New(limit)
+	s.shared = pfnset.New(limit)
 	for _, k := range s.src.KernelImage() {
 		s.addImage(k.Start, k.End)
 	}
@@ -47,13 +52,10 @@ func (s *scan) run(ctx context.Context, r vmcore.Reader) error {
 	if err != nil {
 		return err
 	}
-	// nothing to drop: the struct pages need not be read
-	_, poison := s.number("PG_hwpoison")
-	if known && (s.opt.Level > LevelZero || poison) {
-		if err := s.sections(ctx, r); err != nil {
+	if known && s.judges() {
+		if err := s.decideAll(ctx, r); err != nil {
 			return err
 		}
-		s.judge()
 	}
 	s.finishFirst()
 	if s.opt.Progress != nil {
@@ -61,6 +63,33 @@ func (s *scan) run(ctx context.Context, r vmcore.Reader) error {
 		s.opt.Progress(n, n)
 	}
 	return nil
+}
+
+// judges tells whether there is anything to drop: else the struct pages need
+// not be read.
+func (s *scan) judges() bool {
+	_, poison := s.number("PG_hwpoison")
+	return s.opt.Level > LevelZero || poison
+}
+
+// decideAll scans all sections, and once more without what the first scan speaks
+// against.
+func (s *scan) decideAll(ctx context.Context, r vmcore.Reader) error {
+	for {
+		if err := s.sections(ctx, r); err != nil {
+			return err
+		}
+		d := s.doubts() &^ s.doubt
+		if d == 0 {
+			s.judge()
+			return nil
+		}
+		s.doubt |= d
+		s.layout = s.layout.Without(d)
+		s.res.Keep = s.res.RAM.Clone()
+		clear(s.res.Counts)
+		s.total, s.garbage, s.pinHits, s.done, s.open = tally{}, 0, 0, 0, run{}
+	}
 }
 
 func (s *scan) addImage(start, end uint64) {
@@ -113,7 +142,19 @@ func (s *scan) understand(ctx context.Context, r vmcore.Reader) (bool, error) {
 		s.warn("%d of %d memory sections with RAM have no usable struct pages %s: their pages are kept",
 			n, n+len(s.memmap.Sections), brackets(s.memmap.FirstBad))
 	}
-	return true, s.pinMaps(ctx)
+	if err := s.pinMaps(ctx); err != nil {
+		return false, err
+	}
+	if s.judges() {
+		if err := s.prove(ctx); err != nil {
+			if ctx.Err() != nil {
+				return false, ctx.Err()
+			}
+			s.warn("%v: %s", err, kept)
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func brackets(s string) string {

@@ -26,6 +26,17 @@ type part struct {
 	garbage  bool
 	unread   error // why struct pages could not be read
 	err      error // ctx's
+
+	claim claim  // the block that is being proved
+	last  claim  // the one proved last; what follows may speak against it
+	open  run    // of a compound page that reaches beyond the section
+	lead  uint64 // tails at the section's start
+}
+
+// claim is a block of pages whose first one was judged for all of them.
+type claim struct {
+	run
+	kind claimKind
 }
 
 func (p *part) reset(sec kernel.Section) {
@@ -40,13 +51,18 @@ func appendRun(runs []run, start, end uint64, c Class) []run {
 	return append(runs, run{start, end, c})
 }
 
+// maxBroken is how many broken claims make the struct pages of a section
+// garbage; each costs reading its block again.
+const maxBroken = 64
+
 // worker scans sections, one after the other. Workers share nothing that
 // changes.
 type worker struct {
-	s     *scan
-	mem   vmcore.Reader
-	space *kernel.Space
-	buf   []byte
+	s      *scan
+	mem    vmcore.Reader
+	space  *kernel.Space
+	buf    []byte
+	shared []run // offsets in buf of struct pages that are another page's too
 }
 
 func (s *scan) newWorker(mem vmcore.Reader) *worker {
@@ -60,7 +76,7 @@ func (w *worker) scan(ctx context.Context, p *part) {
 	per := uint64(len(w.buf)) / size
 	ram := w.s.res.RAM
 	pfn := sec.Start
-	for pfn < sec.End {
+	for pfn < sec.End && p.broken() < maxBroken {
 		if p.err = ctx.Err(); p.err != nil {
 			return
 		}
@@ -79,14 +95,31 @@ func (w *worker) scan(ctx context.Context, p *part) {
 		w.read(p, b, sec.Map+(first-sec.Start)*size)
 		pfn = w.judge(p, b, first, start, end)
 	}
+	if c := &p.claim; c.kind != noClaim {
+		p.settle(min(c.end, sec.End))
+	}
 	// garbage would be judged by chance
-	if p.tally.implausible*8 > p.tally.scanned {
-		p.drops, p.garbage = p.drops[:0], true
+	if p.tally.implausible*8 > p.tally.scanned || p.broken() >= maxBroken {
+		p.drops, p.garbage, p.open = p.drops[:0], true, run{}
 	}
 }
 
+func (p *part) broken() uint64 { return p.tally.badFree + p.tally.badTail }
+
+// settle believes the claim up to end, which is behind its end only where the
+// section is.
+func (p *part) settle(end uint64) {
+	c := p.claim
+	p.drops = appendRun(p.drops, c.start, end, c.class)
+	if c.end > end && c.kind == claimCompound {
+		p.open = run{end, c.end, c.class}
+	}
+	p.last, p.claim = c, claim{}
+}
+
 // judge decides on the pages from start to end, whose struct pages are in b
-// from the one of pfn first on. It returns the next page to look at.
+// from the one of pfn first on. It returns the next page to look at, which is
+// one of an earlier part when a claim broke.
 func (w *worker) judge(p *part, b []byte, first, start, end uint64) uint64 {
 	l, level := w.s.layout, w.s.opt.Level
 	size := l.Size
@@ -98,28 +131,108 @@ func (w *worker) judge(p *part, b []byte, first, start, end uint64) uint64 {
 		if pfn&1 == 0 {
 			next = b[at+size : at+2*size]
 		}
+		if c := &p.claim; c.kind != noClaim {
+			if pfn < c.end {
+				if n := c.proved(l, b[at:(min(end, c.end)-first)*size]); n > 0 {
+					p.tally.scanned += n
+					pfn += n
+					continue
+				}
+				if c.inside(l, page, next, p.va(pfn, size)) {
+					p.tally.scanned++
+					pfn++
+					continue
+				}
+				pfn = p.refuse()
+				if p.broken() >= maxBroken {
+					return p.section.End
+				}
+				if pfn < start {
+					return pfn
+				}
+				continue
+			}
+			p.settle(c.end)
+		}
 		p.tally.scanned++
+		if c := &p.last; c.end == pfn && c.kind != noClaim {
+			switch {
+			case c.kind == claimFree && l.IsInFree(page):
+				p.tally.short++
+			case c.kind == claimCompound && l.IsTail(page):
+				p.tally.longTail++
+			}
+		}
 		if l.IsPlain(page) {
 			pfn++
 			continue
 		}
-		class, n := decide(l, level, page, next, pfn, &p.tally)
-		if class != Kept {
-			p.drops = appendRun(p.drops, pfn, pfn+n, class)
-			pfn += n
+		va := p.va(pfn, size)
+		if pfn == p.section.Start+p.lead && (l.IsTail(page) || l.IsForeign(page, next, va)) {
+			p.lead++
+		}
+		if w.inShared(at) && !l.IsTail(page) && (!l.IsHead(page) || l.IsForeign(page, next, va)) {
+			p.tally.sharedMap++
+			pfn++
 			continue
 		}
-		if n > 0 && !l.IsTail(page) {
-			switch {
-			case l.IsSlab(page):
-				p.slab = appendRun(p.slab, pfn, pfn+n, Kept)
-			case l.IsReserved(page):
-				p.reserved = appendRun(p.reserved, pfn, pfn+1, Kept)
-			}
+		v := decide(l, level, page, next, pfn, va, &p.tally)
+		w.first(p, page, pfn, v)
+		switch {
+		case v.claim != noClaim && v.class != Kept:
+			p.claim = claim{run{pfn, pfn + v.n, v.class}, v.claim}
+		case v.class != Kept:
+			p.drops = appendRun(p.drops, pfn, pfn+1, v.class)
 		}
 		pfn++
 	}
 	return pfn
+}
+
+// va is the address of the struct page of pfn.
+func (p *part) va(pfn, size uint64) uint64 { return p.section.Map + (pfn-p.section.Start)*size }
+
+// proved is how many pages of the block, from the one on whose struct page
+// starts b, are surely inside it.
+func (c *claim) proved(l *kernel.PageLayout, b []byte) uint64 {
+	if c.kind == claimFree {
+		return l.FreeRun(b)
+	}
+	return l.TailRun(b)
+}
+
+// inside tells whether a page may be one of the block behind its first.
+func (c *claim) inside(l *kernel.PageLayout, page, next []byte, va uint64) bool {
+	if c.kind == claimFree {
+		return l.IsInFree(page)
+	}
+	return l.IsTail(page) || l.IsForeign(page, next, va)
+}
+
+// refuse gives up the claim: its pages are judged one by one, but for the
+// first, which stays. It returns the page to go on with.
+func (p *part) refuse() uint64 {
+	c := p.claim
+	p.claim = claim{}
+	if c.kind == claimFree {
+		p.tally.badFree++
+	} else {
+		p.tally.badTail++
+	}
+	return c.start + 1
+}
+
+// first notes what goes first of what stays.
+func (w *worker) first(p *part, page []byte, pfn uint64, v verdict) {
+	if v.class != Kept || w.s.layout.IsTail(page) {
+		return
+	}
+	switch l := w.s.layout; {
+	case l.IsSlab(page):
+		p.slab = appendRun(p.slab, pfn, pfn+max(v.n, 1), Kept)
+	case l.IsReserved(page):
+		p.reserved = appendRun(p.reserved, pfn, pfn+1, Kept)
+	}
 }
 
 // read fills b with the struct pages at va, one mapping after the other. Those
@@ -143,6 +256,7 @@ func (w *worker) read(p *part, b []byte, va uint64) {
 		why = err
 	}
 	page := w.s.pageSize
+	w.shared = w.shared[:0]
 	for at := uint64(0); at < uint64(len(b)); {
 		pa, n, err := w.space.Translate(va + at)
 		if err != nil {
@@ -152,6 +266,7 @@ func (w *worker) read(p *part, b []byte, va uint64) {
 			continue
 		}
 		n = min(n, uint64(len(b))-at)
+		w.noteShared(at, pa, n)
 		if err := w.mem.ReadPhys(b[at:at+n], pa); err != nil {
 			for to := at; to < at+n; { // page by page: lose no more than needed
 				from := to
@@ -166,4 +281,29 @@ func (w *worker) read(p *part, b []byte, va uint64) {
 	for _, r := range spoiled {
 		bad(r.start, r.end, why)
 	}
+}
+
+// noteShared notes which of the struct pages in n bytes at offset at of the
+// buffer, read from pa, are found at other addresses too.
+func (w *worker) noteShared(at, pa, n uint64) {
+	page, set := w.s.pageSize, w.s.shared
+	if set.Len() == 0 {
+		return
+	}
+	for from := pa; from < pa+n; {
+		to := min(from&^(page-1)+page, pa+n)
+		if set.Has(from / page) {
+			w.shared = appendRun(w.shared, at+from-pa, at+to-pa, Kept)
+		}
+		from = to
+	}
+}
+
+func (w *worker) inShared(at uint64) bool {
+	for _, r := range w.shared {
+		if r.start <= at && at < r.end {
+			return true
+		}
+	}
+	return false
 }

@@ -27,6 +27,9 @@ type PageLayout struct {
 	types                                      pageTypes
 	slabKnown                                  bool
 
+	noAnon   bool // anonymous pages are not told from others
+	pointers bool // a tail's head field is the address of its head, not a mask
+
 	order    int // offset of the order byte in page[1]; -1: unknown
 	dtor     int // offset of the destructor in page[1]; -1: none
 	dtorHuge byte
@@ -80,6 +83,8 @@ func NewPageLayout(info *Info) (*PageLayout, error) {
 	l.readBits(info)
 	l.readTypes(info)
 	l.readCompound(info)
+	_, mask := info.Offset("page.compound_info")
+	l.pointers = !mask
 	l.special = l.lru | l.swapcache | l.slab | l.hwpoison | l.reserved | l.headMask
 	return l, nil
 }
@@ -94,6 +99,9 @@ func (l *PageLayout) member(info *Info, width uint64, names ...string) (int, err
 		if off+width > l.Size || off > l.Size {
 			return 0, fmt.Errorf("OFFSET(%s) is %d in %d bytes", n, off, l.Size)
 		}
+		if off%width != 0 {
+			return 0, fmt.Errorf("OFFSET(%s) is %d, no place for a member of %d bytes", n, off, width)
+		}
 		return int(off), nil
 	}
 	return 0, fmt.Errorf("VMCOREINFO has no OFFSET(%s)", names[0])
@@ -105,15 +113,19 @@ func (l *PageLayout) unknown(format string, a ...any) {
 
 func (l *PageLayout) f(p []byte) uint64 { return binary.LittleEndian.Uint64(p[l.flags:]) }
 func (l *PageLayout) t(p []byte) uint32 { return binary.LittleEndian.Uint32(p[l.mapcount:]) }
+func (l *PageLayout) m(p []byte) uint64 { return binary.LittleEndian.Uint64(p[l.mapping:]) }
+func (l *PageLayout) refs(p []byte) int32 {
+	return int32(binary.LittleEndian.Uint32(p[l.refcount:]))
+}
 
 // IsPlain tells quickly that none of the other questions has a yes: no flag,
-// type or mapping of interest, and nothing implausible. Most pages of a busy
-// kernel are so.
+// type or mapping, and nothing implausible. Most pages of a busy kernel are so.
 func (l *PageLayout) IsPlain(p []byte) bool {
-	if l.f(p)&l.special != 0 || int32(l.t(p)) < -1 || (p[l.head]|p[l.mapping])&1 != 0 {
+	if l.f(p)&l.special != 0 || l.m(p) != 0 || p[l.head]&1 != 0 {
 		return false
 	}
-	return int32(binary.LittleEndian.Uint32(p[l.refcount:])) >= 0
+	mapcount := int32(l.t(p))
+	return mapcount >= -1 && l.refs(p) >= 0 && (mapcount != 0 || !l.IsBlank(p))
 }
 
 // IsUninit tells that the kernel has not initialised this struct page: all its
@@ -133,10 +145,10 @@ func (l *PageLayout) IsSlab(p []byte) bool {
 	return l.f(p)&l.slab != 0 || l.types.slab.is(l.t(p))
 }
 
-// IsFree tells that a block of 2^order free pages starts here. The order is
-// not checked against FreeOrders.
+// IsFree tells that a block of 2^order free pages starts here: it says so, and
+// nobody refers to it. The order is not checked against FreeOrders.
 func (l *PageLayout) IsFree(p []byte) (order uint64, free bool) {
-	if !l.types.buddy.is(l.t(p)) || l.IsSlab(p) {
+	if !l.types.buddy.is(l.t(p)) || l.IsSlab(p) || l.hasRefcount && l.refs(p) != 0 {
 		return 0, false
 	}
 	return binary.LittleEndian.Uint64(p[l.private:]), true
@@ -144,21 +156,30 @@ func (l *PageLayout) IsFree(p []byte) (order uint64, free bool) {
 
 // IsUnaccepted tells that a block of the greatest order starts here that the
 // guest has not accepted from its host yet (TDX, SEV-SNP); it cannot be read.
-func (l *PageLayout) IsUnaccepted(p []byte) bool { return l.types.unaccepted.is(l.t(p)) }
+func (l *PageLayout) IsUnaccepted(p []byte) bool {
+	return l.types.unaccepted.is(l.t(p)) && !l.IsSlab(p) && (!l.hasRefcount || l.refs(p) == 0)
+}
 
 // IsOffline tells that a balloon or hypervisor driver took the page out of use.
-func (l *PageLayout) IsOffline(p []byte) bool { return l.types.offline.is(l.t(p)) && !l.IsSlab(p) }
+func (l *PageLayout) IsOffline(p []byte) bool {
+	return l.types.offline.is(l.t(p)) && !l.IsSlab(p) && l.f(p)&l.lru == 0
+}
 
 // IsPoisoned tells that the page had a memory error.
 func (l *PageLayout) IsPoisoned(p []byte) bool { return l.f(p)&l.hwpoison != 0 }
 
-// IsAnon tells that the page is anonymous memory of a process.
-func (l *PageLayout) IsAnon(p []byte) bool { return l.slabKnown && p[l.mapping]&1 != 0 && !l.IsSlab(p) }
+// IsAnon tells that the page is anonymous memory of a process: its mapping is
+// the address of a kernel object with bit 0 set (include/linux/page-flags.h,
+// PAGE_MAPPING_ANON).
+func (l *PageLayout) IsAnon(p []byte) bool {
+	m := l.m(p)
+	return l.slabKnown && !l.noAnon && m&1 != 0 && m>>63 != 0 && !l.IsSlab(p)
+}
 
 // IsCache tells that the page is on an LRU list or in the swap cache.
 func (l *PageLayout) IsCache(p []byte) bool {
 	f := l.f(p)
-	return f&l.lru != 0 || l.swapcache != 0 && f&l.swapcache == l.swapcache
+	return (f&l.lru != 0 || l.swapcache != 0 && f&l.swapcache == l.swapcache) && !l.IsSlab(p)
 }
 
 // IsPrivate tells that the file system keeps private data with the page.

@@ -3,6 +3,7 @@ package kernel
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 )
 
 // readBits takes the numbers of the flags.
@@ -27,11 +28,48 @@ func (l *PageLayout) readBits(info *Info) {
 	} else if l.swapcache == 0 {
 		l.unknown("PG_swapcache or PG_swapbacked is not exported: swap cache that is on no list is kept")
 	}
-	if m, ok := info.Number("PG_head_mask"); ok && m != 0 {
-		l.headMask = uint64(m)
-	} else {
+	switch m, ok := info.Number("PG_head_mask"); {
+	case !ok:
 		l.unknown("PG_head_mask is not exported: of compound pages only the first is dropped")
+	case bits.OnesCount64(uint64(m)) != 1:
+		l.unknown("PG_head_mask is %#x, not one bit: of compound pages only the first is dropped", uint64(m))
+	default:
+		l.headMask = uint64(m)
 	}
+	l.shared(info)
+}
+
+// shared takes back the flags that claim the same bit: one of the numbers is
+// wrong, and nothing says which.
+func (l *PageLayout) shared(info *Info) {
+	name := map[uint64]string{}
+	twice := uint64(0)
+	for _, n := range []string{"PG_lru", "PG_private", "PG_slab", "PG_hwpoison", "PG_swapcache", "PG_swapbacked"} {
+		if v, ok := info.Number(n); ok && v >= 0 && v < 64 {
+			if other := name[1<<v]; other != "" {
+				twice |= 1 << v
+				l.unknown("%s and %s have the same bit %d: neither is believed", other, n, v)
+			}
+			name[1<<v] = n
+		}
+	}
+	if other := name[l.headMask]; other != "" {
+		twice |= l.headMask
+		l.unknown("%s and PG_head_mask have the same bit: neither is believed", other)
+	}
+	if twice == 0 {
+		return
+	}
+	if (l.lru|l.privateBit)&twice != 0 {
+		l.lru, l.swapcache = 0, 0
+		l.unknown("PG_lru or PG_private is not believed: page cache is kept")
+	}
+	if l.swapcache&twice != 0 {
+		l.swapcache = 0
+	}
+	l.slab &^= twice
+	l.hwpoison &^= twice
+	l.headMask &^= twice
 }
 
 // readTypes takes the values of _mapcount that stand for a use. A value that
@@ -110,29 +148,38 @@ func (l *PageLayout) readCompound(info *Info) {
 	// without any: a kernel without hugetlbfs
 }
 
-// Compound reads what page[1] tells of the compound page that starts with
-// p[0]: next holds the second struct page. The order is 0 when it is unknown
-// or cannot be: not a tail after the head, not aligned, beyond 16 GiB.
-func (l *PageLayout) Compound(p, next []byte, pfn uint64) (order uint, huge bool) {
-	if !l.IsTail(next) {
-		return 0, l.types.hugetlb.is(l.t(p))
-	}
+// minHuge is the least order of a hugetlb page: 64 KiB, on arm64.
+const minHuge = 4
+
+// SaysHuge tells that the compound page of p[0] and next claims to be hugetlb.
+func (l *PageLayout) SaysHuge(p, next []byte) bool {
 	switch {
 	case l.types.hugetlb.value != 0:
-		huge = l.types.hugetlb.is(l.t(p))
+		return l.types.hugetlb.is(l.t(p))
+	case !l.IsTail(next):
+		return false
 	case l.hugetlb != 0:
-		huge = l.f(next)&l.hugetlb != 0
+		return l.f(next)&l.hugetlb != 0
 	case l.dtor >= 0:
-		huge = next[l.dtor] == l.dtorHuge
+		return next[l.dtor] == l.dtorHuge
 	}
-	if l.order < 0 {
+	return false
+}
+
+// Compound reads what page[1] tells of the compound page that starts with
+// p[0]: next holds the second struct page. The order is 0 when it is unknown
+// or cannot be: not a tail after the head, not aligned, beyond 16 GiB. Slab and
+// what is on an LRU list is not huge, whatever it claims.
+func (l *PageLayout) Compound(p, next []byte, pfn uint64) (order uint, huge bool) {
+	huge = l.SaysHuge(p, next) && !l.IsSlab(p) && l.f(p)&l.lru == 0
+	if !l.IsTail(next) || l.order < 0 {
 		return 0, huge
 	}
 	order = uint(next[l.order])
 	if order == 0 || order > 34-l.pageShift || pfn&(1<<order-1) != 0 {
 		return 0, huge
 	}
-	return order, huge
+	return order, huge && order >= minHuge
 }
 
 // Plausible tells whether this can be a struct page at all: garbage in its

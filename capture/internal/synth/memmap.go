@@ -106,6 +106,16 @@ func (m *Machine) blank(pa, n uint64) {
 	}
 }
 
+// reserveBoot marks what a kernel takes before its allocator is up: its image
+// and the struct pages.
+func (m *Machine) reserveBoot() {
+	for _, r := range append([]Range{m.Image}, m.Maps...) {
+		for pfn := r.Start / PageSize; pfn < r.End/PageSize; pfn++ {
+			m.putPage(pfn, zoneBits|1<<m.Opt.Era.Reserved, 0, 0, -1, 1)
+		}
+	}
+}
+
 // clearMap makes every struct page one of a kernel page; those without RAM
 // look as the kernel leaves them, reserved.
 func (m *Machine) clearMap(first, end uint64) {

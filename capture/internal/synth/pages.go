@@ -16,7 +16,7 @@ const (
 	Cache                      // page cache, on the LRU
 	CachePrivate               // page cache with PG_private (buffers)
 	SwapCache                  // PG_swapcache and PG_swapbacked, off the LRU, not anonymous
-	Slab                       // compound; its mapping field holds slab data with bit 0 set
+	Slab                       // compound; its mapping field holds slab data, a number with bit 0 set
 	Hugetlb                    // compound, on no list
 	THP                        // compound, anonymous, on the LRU
 	LargeFolio                 // compound, page cache, on the LRU
@@ -142,6 +142,9 @@ func (m *Machine) place(r Run, pfn uint64) {
 		}
 	case Unaccepted:
 		m.putPage(pfn, f, 0, 0, e.Unaccepted, 0)
+		for i := uint64(1); i < 1<<r.Order; i++ {
+			m.putPage(pfn+i, zoneBits, 0, 0, -1, 0)
+		}
 	case Anon:
 		m.putPage(pfn, lru|bit(e.Swapbacked), anon, 0, 0, 1)
 	case Cache:
@@ -155,7 +158,7 @@ func (m *Machine) place(r Run, pfn uint64) {
 		if e.SlabType != 0 {
 			mapcount = e.SlabType
 		}
-		m.compound(pfn, r.Order, f|bit(e.Slab), file|1, mapcount, false)
+		m.compound(pfn, r.Order, f|bit(e.Slab), 5, mapcount, false) // int slabs
 	case Hugetlb:
 		mapcount := int64(-1)
 		if e.HugetlbType != 0 {

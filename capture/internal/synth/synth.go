@@ -154,6 +154,7 @@ func New(opt Options) *Machine {
 	m.layout()
 	m.buildTables()
 	m.buildMemMap()
+	m.reserveBoot()
 	m.buildNames()
 	m.buildLog()
 	m.placeRuns()

@@ -1,0 +1,118 @@
+package filter
+
+import "github.com/gokdump/gokdump/capture/kernel"
+
+// tally counts what happened while deciding. What contradicts itself speaks
+// against the numbers that the kernel gave of its struct pages.
+type tally struct {
+	scanned     uint64 // struct pages that were judged
+	implausible uint64 // what cannot be a struct page
+	blank       uint64 // struct pages that nobody ever wrote
+	unread      uint64 // struct pages that could not be read
+
+	free     uint64 // blocks of free pages
+	badOrder uint64 // of these, with an order that cannot be
+	badFree  uint64 // of these, with something else inside
+	short    uint64 // of these, with free pages behind their end
+
+	noOrder   uint64 // heads of compound pages without a usable order
+	badTail   uint64 // compound pages with something else inside
+	longTail  uint64 // compound pages with tails behind their end
+	saysHuge  uint64 // compound pages that claim to be hugetlb
+	notHuge   uint64 // of these, slab or on an LRU list or too small
+	mapped    uint64 // pages of processes and files
+	listed    uint64 // of these, on an LRU list
+	poisoned  uint64 // pages with a memory error
+	sharedMap uint64 // pages whose struct page is another's, too
+}
+
+func (t *tally) add(o *tally) {
+	t.scanned += o.scanned
+	t.implausible += o.implausible
+	t.blank += o.blank
+	t.unread += o.unread
+	t.free += o.free
+	t.badOrder += o.badOrder
+	t.badFree += o.badFree
+	t.short += o.short
+	t.noOrder += o.noOrder
+	t.badTail += o.badTail
+	t.longTail += o.longTail
+	t.saysHuge += o.saysHuge
+	t.notHuge += o.notHuge
+	t.mapped += o.mapped
+	t.listed += o.listed
+	t.poisoned += o.poisoned
+	t.sharedMap += o.sharedMap
+}
+
+// doubts weighs the evidence of a whole scan. A sound kernel has none of these
+// contradictions, but for what was under way on some CPU when it died; so a
+// share of them is allowed. The words tell what was seen and what follows.
+func (s *scan) doubts() (d kernel.Doubt) {
+	t := &s.total
+	if wrong := t.badOrder + t.badFree; wrong*16 > t.free {
+		d |= kernel.DoubtFree
+		s.warn("%d of %d blocks of free pages have an order that cannot be (%d or more, or not aligned), or something else inside: free pages are not believed and kept", wrong, t.free, s.layout.FreeOrders)
+	} else if t.free >= 16 && t.short*2 > t.free {
+		d |= kernel.DoubtFree
+		s.warn("%d of %d blocks of free pages have more free pages behind their end, so their orders are wrong: free pages are not believed and kept", t.short, t.free)
+	}
+	if s.opt.Level&(LevelCache|LevelCachePrivate) != 0 && t.listed*2 < t.mapped {
+		d |= kernel.DoubtCache
+		s.warn("by PG_lru only %d of %d pages of processes and files are on an LRU list, so it is not believed: page cache is kept", t.listed, t.mapped)
+	}
+	if s.opt.Level&LevelUser != 0 && t.notHuge*16 > t.saysHuge {
+		d |= kernel.DoubtHuge
+		s.warn("%d of %d compound pages that claim to be hugetlb are slab, on an LRU list or too small: hugetlb pages are not believed and kept", t.notHuge, t.saysHuge)
+	}
+	if t.poisoned > 64 && t.poisoned*8 > t.scanned {
+		d |= kernel.DoubtPoison
+		s.warn("%d of %d pages claim a memory error by PG_hwpoison, so it is not believed: they are kept", t.poisoned, t.scanned)
+	}
+	return d
+}
+
+// judge holds the outcome against what every kernel must have.
+func (s *scan) judge() {
+	t := &s.total
+	must := s.pinned.Len() - s.image.Len()
+	switch {
+	case s.pinHits > 0 && s.pinHits*100 > must:
+		s.res.Keep = s.res.RAM.Clone()
+		clear(s.res.Counts)
+		s.warn("%d of %d pages that hold page tables and struct pages look like pages to drop, so the struct pages are not understood: all pages are kept", s.pinHits, must)
+		return
+	case s.pinHits > 0:
+		s.warn("%d pages that hold page tables or struct pages look like pages to drop: they are kept", s.pinHits)
+	}
+	for _, w := range []struct {
+		n    uint64
+		text string
+	}{
+		{t.sharedMap, "%d pages have struct pages that are another page's too: they are kept"},
+		{t.blank, "%d struct pages were never written: their pages are kept"},
+		{t.badOrder, "%d free blocks have an order that cannot be: they are kept"},
+		{t.badFree, "%d free blocks have something else inside: they are kept"},
+		{t.badTail, "%d compound pages have something else inside: they are kept"},
+		{t.longTail, "%d compound pages are longer than they say: their ends are kept"},
+		{t.noOrder, "%d compound pages have no usable order: all but their first page is kept"},
+	} {
+		if w.n > 0 {
+			s.warn(w.text, w.n)
+		}
+	}
+	if s.garbage > 0 {
+		s.warn("the struct pages of %d of %d memory sections look like garbage: their pages are kept", s.garbage, len(s.memmap.Sections))
+	}
+	if t.unread > 0 {
+		s.warn("%d struct pages cannot be read (%v): their pages are kept", t.unread, s.unreadBy)
+	}
+	if t.implausible > 0 && s.garbage == 0 {
+		s.warn("%d of %d struct pages hold values that cannot be: their pages are kept", t.implausible, t.scanned)
+	}
+	// a running machine never has all its memory in use
+	if s.opt.Level&LevelFree != 0 && s.doubt&kernel.DoubtFree == 0 && t.free == 0 && t.scanned*s.pageSize >= 64<<20 {
+		s.warn("not one free page was found in %d MiB of memory: free pages of this kernel are not recognised and kept", t.scanned*s.pageSize>>20)
+	}
+}
