@@ -53,7 +53,7 @@ check: fmt vet staticcheck ## gofmt, vet for both architectures, staticcheck
 
 .PHONY: fmt
 fmt: ## fail on code that gofmt would change
-	@bad=$$(gofmt -l .); [ -z "$$bad" ] || { echo "gofmt would change:"; echo "$$bad"; exit 1; }
+	@bad=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); [ -z "$$bad" ] || { echo "gofmt would change:"; echo "$$bad"; exit 1; }
 
 .PHONY: vet
 vet: ## go vet for amd64 and arm64
