@@ -50,6 +50,27 @@ func TestWalk(t *testing.T) {
 	}
 }
 
+// A page of a module may by chance lie as far from its address as the image does.
+func TestModulesAreNoImage(t *testing.T) {
+	for _, tt := range []struct {
+		drop, extra string
+		end         uint64
+	}{
+		{"", "", 0xffffffffc0000000},
+		{"NUMBER(KERNEL_IMAGE_SIZE)", "", 0xffffffffc0000000},
+		{"NUMBER(KERNEL_IMAGE_SIZE)", "NUMBER(KERNEL_IMAGE_SIZE)=536870912\n", 0xffffffffa0000000},
+	} {
+		m := synth.New(synth.Options{Drop: []string{tt.drop}, Extra: tt.extra})
+		_, s := open(t, m)
+		for va, want := range map[uint64]bool{tt.end - 4096: true, tt.end: false, 0xffffffff80000000: true} {
+			pa := va - 0xffffffff80000000 + m.PhysBase
+			if got := s.IsImage(kernel.Mapping{VA: va, PA: pa, Size: 4096}); got != want {
+				t.Errorf("%s%s: %#x at %#x: image %v", tt.drop, tt.extra, va, pa, got)
+			}
+		}
+	}
+}
+
 func TestWalkBadTables(t *testing.T) {
 	// tables that refer to themselves and to each other, to nothing, and garbage
 	m := synth.New(synth.Options{})

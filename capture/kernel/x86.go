@@ -8,17 +8,19 @@ import (
 // x86-64 page tables (arch/x86/include/asm/pgtable_types.h).
 const (
 	x86StartKernelMap = 0xffffffff80000000 // __START_KERNEL_map
+	x86ImageSize      = 1 << 30            // the most that KERNEL_IMAGE_SIZE is
 	x86Present        = 1 << 0
 	x86PSE            = 1 << 7             // the entry maps memory, at PUD and PMD
 	x86Address        = 0x000ffffffffff000 // bits 12 to 51
 )
 
 type x86 struct {
-	root   uint64
-	mask   uint64 // address bits of an entry
-	lowest uint64 // first address of the kernel's half
-	delta  uint64 // of an image address over its physical one
-	lv     []level
+	root    uint64
+	mask    uint64 // address bits of an entry
+	lowest  uint64 // first address of the kernel's half
+	delta   uint64 // of an image address over its physical one
+	modules uint64 // where the area of modules begins, behind that of the image
+	lv      []level
 }
 
 func newX86(info *Info) (*x86, error) {
@@ -39,6 +41,10 @@ func newX86(info *Info) (*x86, error) {
 		return nil, fmt.Errorf("SYMBOL(init_top_pgt) is %#x, not an address of the kernel image", top)
 	}
 	a := &x86{mask: x86Address, lowest: 0xffff800000000000, delta: x86StartKernelMap - uint64(base)}
+	a.modules = x86StartKernelMap + x86ImageSize
+	if size, ok := info.Number("KERNEL_IMAGE_SIZE"); ok && size > 0 && size < x86ImageSize { // without KASLR
+		a.modules = x86StartKernelMap + uint64(size)
+	}
 	a.lv = []level{{39, 9}, {30, 9}, {21, 9}, {12, 9}}
 	if l5, _ := info.Number("pgtable_l5_enabled"); l5 != 0 {
 		a.lv = append([]level{{48, 9}}, a.lv...)
@@ -57,7 +63,10 @@ func newX86(info *Info) (*x86, error) {
 func (a *x86) geometry() (uint64, []level) { return a.root, a.lv }
 func (a *x86) kernel(va uint64) bool       { return va >= a.lowest }
 
-func (a *x86) image(va, pa uint64) bool { return va >= x86StartKernelMap && va-pa == a.delta }
+// image: a page of a module may by chance lie where one of the image would.
+func (a *x86) image(va, pa uint64) bool {
+	return va >= x86StartKernelMap && va < a.modules && va-pa == a.delta
+}
 
 func (a *x86) decode(entry uint64, i int) (pa uint64, leaf bool, err error) {
 	if entry&x86Present == 0 {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/gokdump/gokdump/capture/kernel"
 	"github.com/gokdump/gokdump/capture/vmcore"
@@ -46,12 +48,13 @@ func readGiven(path string) ([]byte, error) {
 
 // isSysfs tells what /sys/kernel/vmcoreinfo says: an address and a size in hex.
 func isSysfs(text []byte) bool {
-	var pa, size uint64
-	n, err := fmt.Sscanf(string(text[:min(len(text), 64)]), "0x%x %x", &pa, &size)
-	if n == 1 {
-		n, err = fmt.Sscanf(string(text[:min(len(text), 64)]), "%x %x", &pa, &size)
+	f := strings.Fields(string(text[:min(len(text), 64)]))
+	if len(f) != 2 {
+		return false
 	}
-	return n == 2 && err == nil && len(bytes.Fields(text)) == 2
+	_, err1 := strconv.ParseUint(strings.TrimPrefix(f[0], "0x"), 16, 64)
+	_, err2 := strconv.ParseUint(f[1], 16, 64)
+	return err1 == nil && err2 == nil
 }
 
 // withInfo gives the notes with one VMCOREINFO note, the last, in place of any
