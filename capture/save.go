@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,16 +79,28 @@ type SaveResult struct {
 // An error means that out holds nothing of use; the result, never nil, then
 // tells how far it came.
 func Save(ctx context.Context, src vmcore.Source, out SaveOutput, opt SaveOptions) (*SaveResult, error) {
-	s := &save{src: src, out: out, opt: opt, res: &SaveResult{Pages: map[string]uint64{}, PageSize: src.PageSize()}}
+	s := newSave(src, opt)
+	s.out = out
+	err := s.steps(ctx, func() error { return s.write(ctx, out, nil) }, func() error { return s.verify(ctx) })
+	return s.res, err
+}
+
+func newSave(src vmcore.Source, opt SaveOptions) *save {
+	s := &save{src: src, opt: opt, res: &SaveResult{Pages: map[string]uint64{}, PageSize: src.PageSize()}}
 	s.describe()
+	return s
+}
+
+// steps does what all formats have in common. verify may be nil.
+func (s *save) steps(ctx context.Context, write, verify func() error) error {
 	err := s.step("filter", func() error { return s.filter(ctx) })
 	if err == nil {
-		err = s.step("write", func() error { return s.write(ctx) })
+		err = s.step("write", write)
 	}
-	if err == nil {
-		err = s.step("verify", func() error { return s.verify(ctx) })
+	if err == nil && verify != nil {
+		err = s.step("verify", verify)
 	}
-	return s.res, err
+	return err
 }
 
 // save is one Save under way.
@@ -100,7 +113,8 @@ type save struct {
 	// named: the kernel's name could be read from the core's memory.
 	named bool
 	meta  dump.Meta
-	sel  *filter.Result
+	sel   *filter.Result
+	pages uint64 // that were to be written
 
 	mu    sync.Mutex // for Event
 	name  string     // of the step
@@ -137,7 +151,7 @@ func (s *save) warn(format string, a ...any) {
 // worth losing the dump for.
 func (s *save) describe() {
 	s.meta = dump.Meta{Level: s.opt.Level}
-	if old, ok := s.src.(vmcore.Kdump); ok {
+	if old, ok := s.src.(interface{ Header() *vmcore.KdumpHeader }); ok {
 		h := old.Header()
 		s.meta.Uname, s.meta.CrashTime, s.meta.PhysBase = h.Uname, h.CrashTime, h.PhysBase
 		s.meta.Level |= int(h.DumpLevel) & 31
@@ -220,27 +234,44 @@ func (s *save) filter(ctx context.Context) error {
 	return nil
 }
 
-func (s *save) write(ctx context.Context) error {
-	st, err := dump.Write(ctx, s.out, s.src, s.sel, s.meta, dump.Options{
-		Codec: s.opt.Codec, Workers: s.opt.Workers,
-		Progress: func(p dump.Progress) {
-			s.progress(Progress{Done: p.Done, Total: p.Total, BytesIn: p.BytesIn, BytesOut: p.BytesOut})
-		},
+// write writes what was kept to out, or of it the pages of one file of a set.
+func (s *save) write(ctx context.Context, out dump.Output, part *dump.Split) error {
+	st, err := dump.Write(ctx, out, s.src, s.sel, s.meta, dump.Options{
+		Codec: s.opt.Codec, Workers: s.opt.Workers, Split: part, Progress: s.written,
 	})
-	if st != nil {
-		r := s.res
-		r.StoredPages, r.LeftOutPages, r.UnreadablePages = st.Stored, st.LeftOut, st.Unreadable
-		r.Pages["zero"] = st.Zero
-		if gone := s.sel.Keep.Len() - st.Pages; gone > 0 { // the source was filtered before
-			r.Pages["not in the core"] = gone
-			r.Pages[filter.Kept.String()] = st.Pages
-		}
-		r.Workers, r.Bytes, r.BytesIn = st.Workers, st.Bytes, st.BytesIn
-		r.Partial, r.Cause = st.Partial, st.Cause
-		r.EssentialMissing = st.First.Pages - st.First.Stored
-		if st.Unreadable > 0 {
-			s.warn("%d pages could not be read: %v", st.Unreadable, st.ReadError)
-		}
-	}
+	s.wrote(st)
 	return err // dump.Write has synced out
+}
+
+// notInCore counts the pages that the filter keeps and a filtered core lacks.
+const notInCore = "not in the core"
+
+func (s *save) written(p dump.Progress) {
+	s.progress(Progress{Done: p.Done, Total: p.Total, BytesIn: p.BytesIn, BytesOut: p.BytesOut})
+}
+
+// wrote adds what became of the pages, if anything, to the result.
+func (s *save) wrote(st *dump.Stats) {
+	if st == nil {
+		return
+	}
+	r := s.res
+	r.StoredPages += st.Stored
+	r.LeftOutPages += st.LeftOut
+	r.UnreadablePages += st.Unreadable
+	r.Pages["zero"] += st.Zero
+	s.pages += st.Pages
+	r.Pages[filter.Kept.String()] = s.pages
+	delete(r.Pages, notInCore)
+	if gone := s.sel.Keep.Len() - s.pages; gone > 0 { // the source was filtered before
+		r.Pages[notInCore] = gone
+	}
+	r.Workers = st.Workers
+	r.Bytes += st.Bytes
+	r.BytesIn += st.BytesIn
+	r.Partial, r.Cause = r.Partial || st.Partial, cmp.Or(r.Cause, st.Cause)
+	r.EssentialMissing += st.First.Pages - st.First.Stored
+	if st.Unreadable > 0 {
+		s.warn("%d pages could not be read: %v", st.Unreadable, st.ReadError)
+	}
 }

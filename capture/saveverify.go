@@ -66,7 +66,7 @@ func (s *save) verify(ctx context.Context) error {
 }
 
 // opens reads the kernel's name from the dump as its readers will.
-func (s *save) opens(k vmcore.Kdump) error {
+func (s *save) opens(k vmcore.Source) error {
 	info, err := kernel.ParseInfo(k.VMCoreInfo())
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (s *save) must(k vmcore.Kdump) *pfnset.Set {
 		return nil
 	}
 	must := s.sel.First.Clone()
-	if old, ok := s.src.(vmcore.Kdump); ok {
+	if old, ok := s.src.(interface{ Stored() *pfnset.Set }); ok {
 		keepOnly(must, old.Stored())
 	}
 	if s.res.Partial || s.res.UnreadablePages > 0 {

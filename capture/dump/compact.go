@@ -70,8 +70,8 @@ func (c *compactor) window(pfn, in, out uint64) (had, have uint64, err error) {
 	if err := readAt(c.e.out, bitmap, at); err != nil {
 		return 0, 0, err
 	}
-	for _, b := range bitmap {
-		had += uint64(bits.OnesCount8(b))
+	for i, b := range bitmap {
+		had += uint64(bits.OnesCount8(b & c.own(pfn+uint64(i*8))))
 	}
 	table := c.table[:had*n]
 	if err := readAt(c.e.out, table, c.slot(in)); err != nil {
@@ -79,7 +79,7 @@ func (c *compactor) window(pfn, in, out uint64) (had, have uint64, err error) {
 	}
 	slot := uint64(0)
 	for i, b := range bitmap {
-		for ; b != 0; b &= b - 1 {
+		for b &= c.own(pfn + uint64(i*8)); b != 0; b &= b - 1 {
 			bit := bits.TrailingZeros8(b)
 			raw := table[slot*n : (slot+1)*n]
 			slot++
@@ -109,6 +109,15 @@ func (c *compactor) window(pfn, in, out uint64) (had, have uint64, err error) {
 		}
 	}
 	return had, have, nil
+}
+
+// own masks the eight pfns from pfn on that this file of a set stores. Bounds of
+// a set's files are multiples of eight, but for the last.
+func (c *compactor) own(pfn uint64) byte {
+	if c.h.Split == 0 || pfn >= c.h.StartPFN && pfn < c.h.EndPFN {
+		return 0xff
+	}
+	return 0
 }
 
 func (c *compactor) slot(n uint64) int64 { return c.e.l.Desc + int64(n)*kdumpfmt.DescSize }

@@ -44,6 +44,7 @@ import (
 //	Sync() error                   // before the signature is written, and after
 //	Allocate(off, n int64) error   // else zeros are written
 //	Free() (uint64, error)         // bytes, for the message of a full disk
+//	WriteOnly()                    // it cannot be read back: see [Flat]
 type Output interface {
 	io.WriterAt
 	io.ReaderAt
@@ -75,10 +76,19 @@ type Options struct {
 	// for each CPU. With one, the caller's goroutine does it all. Each takes up to
 	// 3 MiB of memory.
 	Workers int
+	// Split, if not nil, makes the file one of a set: it gets the pages of that
+	// range only, while its bitmaps tell of all pages of the set. Such a file
+	// cannot be cut short: what would be a partial dump is an error.
+	Split *Split
 	// Progress, if not nil, is called from the goroutine that called Write, a
 	// few times a second when there is something new, and once at the end.
 	Progress func(Progress)
 }
+
+// Split is the pfns of one file of a set, from Start up to, not including, End.
+// Start is a multiple of 64. The header of all files of a set must be the same:
+// give all of them the same Meta.
+type Split struct{ Start, End uint64 }
 
 // Progress is how far a dump is.
 type Progress struct {

@@ -19,7 +19,7 @@ func (e *engine) finish(h *kdumpfmt.Header, first *pfnset.Set, st *Stats) error 
 	for i := range c.found {
 		c.found[i].take(&e.tally[i])
 	}
-	if st.Cause != nil || st.Unreadable > 0 {
+	if (st.Cause != nil || st.Unreadable > 0) && !writeOnly(e.out) {
 		if err := c.compact(); err != nil {
 			return errors.Join(err, st.Cause)
 		}
@@ -28,6 +28,9 @@ func (e *engine) finish(h *kdumpfmt.Header, first *pfnset.Set, st *Stats) error 
 		c.report(st)
 		if st.Stored == 0 {
 			return fmt.Errorf("dump: %w: %w", ErrNothing, nonNil(st.Cause, st.ReadError, errors.New("none was selected")))
+		}
+		if st.Partial && h.Split != 0 {
+			return fmt.Errorf("dump: a file of a set cannot go without %d of its pages: %w", st.LeftOut, st.Cause)
 		}
 		err := e.seal(h, c.end, st)
 		if err == nil {
@@ -57,14 +60,22 @@ func (e *engine) seal(h *kdumpfmt.Header, end int64, st *Stats) error {
 	}
 	st.Bytes = end
 	h.Status = e.codec.Flag()
+	size := kdumpfmt.HeaderSize
 	if st.Partial {
 		h.Status |= kdumpfmt.FlagIncomplete
+	}
+	if writeOnly(e.out) {
+		if !st.Partial && st.Unreadable == 0 {
+			return flush(e.out) // the header is right as it is
+		}
+		h.Status |= kdumpfmt.FlagIncomplete
+		size = int(h.BlockSize) // the whole first record again
 	}
 	lost := flush(e.out)
 	if lost != nil { // some page may be gone; crash shall warn who opens the rest
 		h.Status |= kdumpfmt.FlagIncomplete
 	}
-	if _, err := e.out.WriteAt(h.Marshal()[:kdumpfmt.HeaderSize], 0); err != nil && lost == nil {
+	if _, err := e.out.WriteAt(h.Marshal()[:size], 0); err != nil && lost == nil {
 		return fmt.Errorf("dump: write header: %w", err)
 	}
 	if lost == nil {

@@ -54,7 +54,10 @@ func noRoom(out Output, l Layout, err error) error {
 
 // writeMeta writes the headers, without the signature, the notes and both
 // bitmaps.
-func writeMeta(out Output, h *kdumpfmt.Header, notes []byte, ram, keep *pfnset.Set) error {
+func writeMeta(out Output, h *kdumpfmt.Header, l Layout, notes []byte, ram, keep *pfnset.Set) error {
+	if writeOnly(out) {
+		return streamMeta(out, h, l, notes, ram, keep)
+	}
 	head := h.Marshal()
 	clear(head[:len(kdumpfmt.Signature)])
 	if _, err := out.WriteAt(append(head, notes...), 0); err != nil {

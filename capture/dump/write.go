@@ -23,6 +23,9 @@ import (
 // warns whoever opens it. Pages that the core does not give are left out in the
 // same way and counted, but are no reason to call the dump partial.
 //
+// A stream ([Flat]) cannot be rewritten: there, what is missing has an empty
+// descriptor, and the header's status says so.
+//
 // An error means that out is no dump: nothing could be stored ([ErrNothing]),
 // the disk cannot even take the descriptors ([NoRoomError]), or it failed while
 // the dump was being finished. Stats is then nil or tells how far it came.
@@ -34,6 +37,12 @@ func Write(ctx context.Context, out Output, src vmcore.Source, sel *filter.Resul
 	}
 	describe(h, meta, src.Machine(), opt.Codec)
 	keep, first := inCore(src, sel)
+	all := keep
+	if opt.Split != nil {
+		if keep, first, err = split(h, opt.Split, keep, first); err != nil {
+			return nil, err
+		}
+	}
 	l, err := layOut(h, keep)
 	if err != nil {
 		return nil, err
@@ -51,7 +60,7 @@ func Write(ctx context.Context, out Output, src vmcore.Source, sel *filter.Resul
 
 	st := &Stats{Pages: l.Pages, Workers: len(workers)}
 	waves := e.plan(keep, first, pages(src.KernelImage(), src.PageSize(), l.MaxPFN))
-	if err := writeMeta(out, h, notes, sel.RAM, keep); err != nil {
+	if err := writeMeta(out, h, l, notes, sel.RAM, all); err != nil {
 		return nil, noRoom(out, l, err)
 	}
 	// From here on a full disk is no reason to give up.

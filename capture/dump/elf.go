@@ -1,0 +1,140 @@
+package dump
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gokdump/gokdump/capture/filter"
+	"github.com/gokdump/gokdump/capture/pfnset"
+	"github.com/gokdump/gokdump/capture/vmcore"
+)
+
+// View says at which virtual address the crashed kernel sees physical memory.
+type View struct {
+	vmcore.Range        // physical
+	Addr         uint64 // virtual address of Start
+	// Image marks the mapping of the kernel's own image, which exists beside
+	// the one of all memory.
+	Image bool
+}
+
+// ELFOptions says how to write an ELF core.
+type ELFOptions struct {
+	// Views tell the addresses for the program headers; memory that is in none
+	// gets the address 0. Debuggers that know nothing of Linux need them.
+	Views []View
+	// DropZeros leaves out long runs of pages of zeros, too.
+	DropZeros bool
+	// Progress is that of [Options].
+	Progress func(Progress)
+}
+
+// Bounds of an ELF core.
+const (
+	// gapPages is how many pages that are left out, on end, end a segment. A
+	// shorter run is written as zeros.
+	gapPages = 256
+	// maxSegments bounds the program headers that room is made for; in memory so
+	// torn that it is not enough, longer runs are written as zeros.
+	maxSegments = 1 << 19
+)
+
+// WriteELF writes an ELF core of the selected pages of src to out, which it
+// empties first. What is left out reads as zeros: where p_memsz is greater than
+// p_filesz, as most readers have it, and, in runs of less than 256 pages, in
+// the file itself, as a hole where the file system has them. So an ELF core
+// cannot tell a page that was left out from one of zeros, and no page that was
+// left out gets into the file just because of its neighbours.
+//
+// Program headers follow the ELF header, PT_NOTE first, then the kernel's image
+// at its own address, then RAM. The image's segments share their bytes in the
+// file with those of RAM.
+//
+// When the disk is full or ctx ends, the segments are ended where the file ends,
+// and Stats.Partial is true; a stream ([Flat]) is finished in the same way if it
+// still can be written. An error means that out is no core.
+func WriteELF(ctx context.Context, out Output, src vmcore.Source, sel *filter.Result, opt ELFOptions) (*Stats, error) {
+	start := time.Now()
+	if _, _, err := newHeader(src); err != nil { // the same limits hold here
+		return nil, err
+	}
+	r, err := src.NewReader()
+	if err != nil {
+		return nil, fmt.Errorf("dump: %w", err)
+	}
+	defer r.Close()
+	notes, _, _ := layNotes(src.Notes(), src.VMCoreInfo())
+	keep, _ := inCore(src, sel)
+	w := &elfWriter{
+		out: out, r: r, keep: keep, opt: opt, size: src.PageSize(),
+		st: &Stats{Pages: keep.Len(), Workers: 1}, show: elfShower{f: opt.Progress, last: start},
+	}
+	pages := min(blockPages, blockBytes/w.size)
+	w.mem, w.zero, w.kinds = make([]byte, pages*w.size), make([]byte, w.size), make([]pageKind, pages)
+	loads := loadsOf(src.RAM(), opt.Views)
+	if err := w.layOut(loads, notes); err != nil {
+		return nil, err
+	}
+	for _, l := range loads {
+		w.load(ctx, l)
+	}
+	w.show.now(w.st, w.end-w.data)
+	err = w.finish(src, notes)
+	w.st.Elapsed = time.Since(start)
+	return w.st, err
+}
+
+// load is a piece of RAM and its address.
+type load struct {
+	vmcore.Range
+	addr uint64
+}
+
+// loadsOf cuts RAM where the views do.
+func loadsOf(ram []vmcore.Range, views []View) []load {
+	var all []load
+	for _, r := range ram {
+		for at := r.Start; at < r.End; {
+			l := load{Range: vmcore.Range{Start: at, End: r.End}}
+			for _, v := range views {
+				switch {
+				case v.Image:
+				case v.Start <= at && at < v.End:
+					l.End, l.addr = min(l.End, v.End), v.Addr+(at-v.Start)
+				case v.Start > at && v.Start < l.End && l.addr == 0:
+					l.End = v.Start
+				}
+			}
+			all = append(all, l)
+			at = l.End
+		}
+	}
+	return all
+}
+
+// mostSegments is the most segments that the pages of keep make, when runs of
+// gap pages end one.
+func mostSegments(loads []load, keep *pfnset.Set, gap uint64, zeros bool) uint64 {
+	n := uint64(len(loads)) + runs(keep, gap)
+	if zeros {
+		n += keep.Len() / (gap + 1)
+	}
+	return n
+}
+
+// runs counts the runs of at least gap absent pages that have a page behind them.
+func runs(keep *pfnset.Set, gap uint64) uint64 {
+	var n uint64
+	for pfn, ok := keep.NextAbsent(0); ok; pfn, ok = keep.NextAbsent(pfn) {
+		next, more := keep.Next(pfn)
+		if !more {
+			break
+		}
+		if next-pfn >= gap {
+			n++
+		}
+		pfn = next
+	}
+	return n
+}
