@@ -29,6 +29,9 @@ func main() {
 	if len(os.Args) == 4 && os.Args[0] == workerArg {
 		work(os.Args[1], os.Args[2], os.Args[3])
 	}
+	if len(os.Args) == 2 && os.Args[0] == canaryArg {
+		hold(os.Args[1])
+	}
 	if os.Getpid() != 1 {
 		fmt.Fprintln(os.Stderr, "guest: error: this is /init of a test machine, not a program to run")
 		os.Exit(2)
@@ -102,6 +105,8 @@ func step(st script.Step) error {
 		return errors.Join(err, errEnd)
 	case st.Carry != nil:
 		return carry(*st.Carry)
+	case st.Canaries != "":
+		return canaries(st.Canaries)
 	case st.Tasks:
 		return tasks()
 	case st.Panic != nil:

@@ -64,6 +64,12 @@ type Story struct {
 	// ext4, which then is the outcome's: the way to read a target of another
 	// file system without mounting it. It implies Return.
 	Carry bool
+	// Canaries has the guest mark its memory before it panics; see package
+	// canary. Needs the disk mounted.
+	Canaries bool
+	// Raw, if not empty, is where QEMU writes all of the memory, an ELF core,
+	// when the machine has panicked; its path must be short.
+	Raw string
 	// Timeout bounds the machine; 0 means [qemu.DefaultTimeout].
 	Timeout time.Duration
 }
@@ -129,6 +135,11 @@ func (l *Lab) Run(ctx context.Context, dir string, s Story, tee io.Writer) (*Out
 		return o, err
 	}
 	o.ToPanic = time.Since(start)
+	if s.Raw != "" {
+		if err := dumpRaw(ctx, s.Raw); err != nil {
+			return o, err
+		}
+	}
 	if s.Talk != nil {
 		if err := s.Talk(ctx, vm); err != nil {
 			return o, err
@@ -188,6 +199,15 @@ func (l *Lab) prepare(ctx context.Context, dir string, s Story, todo script.Scri
 	if err := s.Disk.Make(ctx, o.Disk); err != nil {
 		return o, none, err
 	}
+	if s.Canaries {
+		if err := putCanaries(ctx, dir, o.Disk); err != nil {
+			return o, none, err
+		}
+	}
+	var extra []string
+	if s.Raw != "" {
+		extra = qemu.QMPArgs(monitor(s.Raw))
+	}
 	initrd := filepath.Join(dir, "guest.img")
 	if err := l.guestImage(initrd, o.Image, config, s.fsType(), todo); err != nil {
 		return o, none, err
@@ -212,7 +232,7 @@ func (l *Lab) prepare(ctx context.Context, dir string, s Story, todo script.Scri
 		Kernel: l.Kernel.Image, Initrd: initrd, Append: reserve + " panic=30",
 		MemoryMiB: s.MemoryMiB, CPUs: s.CPUs, CPU: s.CPU, Accel: l.Accel,
 		Drives: drives,
-		Reboot: s.Return || s.Carry, Timeout: s.Timeout, Log: o.Log,
+		Reboot: s.Return || s.Carry, Timeout: s.Timeout, Log: o.Log, Extra: extra,
 	}, nil
 }
 
@@ -242,9 +262,11 @@ func (s *Story) script() script.Script {
 		script.Step{Fill: &fill},
 		script.Step{Run: append([]string{"/" + guestArm, "load"}, s.ArmFlags...)},
 		script.Step{Run: []string{"/" + guestArm, "status"}},
-		script.Step{Tasks: true},
-		script.Step{Panic: &script.Panic{CPU: s.PanicCPU}},
 	)
+	if s.Canaries {
+		steps = append(steps, script.Step{Canaries: mountPoint})
+	}
+	steps = append(steps, script.Step{Tasks: true}, script.Step{Panic: &script.Panic{CPU: s.PanicCPU}})
 	return script.Script{Steps: steps}
 }
 

@@ -45,6 +45,9 @@ type Step struct {
 	EndIfAny string `json:"end_if_any,omitempty"`
 	// Carry copies a directory to another disk, if it is there.
 	Carry *Carry `json:"carry,omitempty"`
+	// Canaries marks memory of all kinds, as package canary has it, some of it in
+	// files of this directory; its report goes to the console, behind [Marker].
+	Canaries string `json:"canaries,omitempty"`
 	// Tasks puts every task's id and name on the console: lines of JSON, objects
 	// of id to name, each behind [Marker] [TasksPrefix], and then [TasksEnd].
 	Tasks bool `json:"tasks,omitempty"`
@@ -108,7 +111,7 @@ func Parse(b []byte) (*Script, error) {
 	}
 	for i, st := range s.Steps {
 		n := 0
-		for _, set := range []bool{st.Mount != nil, st.Fill != nil, st.Run != nil, st.List != "", st.EndIfAny != "", st.Tasks, st.Panic != nil, st.Idle, st.SwitchRoot != nil, st.Carry != nil} {
+		for _, set := range []bool{st.Mount != nil, st.Fill != nil, st.Run != nil, st.List != "", st.EndIfAny != "", st.Tasks, st.Panic != nil, st.Idle, st.SwitchRoot != nil, st.Carry != nil, st.Canaries != ""} {
 			if set {
 				n++
 			}
