@@ -30,6 +30,9 @@ func (r *run) saveLog() error {
 	if err != nil {
 		return err
 	}
+	for _, m := range space.Mended {
+		r.warn("%s", m)
+	}
 	if u, err := kernel.ReadUname(r.info, space); err != nil {
 		r.warn("the kernel's own name: %v", err)
 	} else {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -153,6 +154,9 @@ func (r *run) openCore() error {
 
 func (r *run) warn(format string, a ...any) {
 	w := fmt.Sprintf(format, a...)
+	if slices.Contains(r.rep.Warnings, w) { // of the step before
+		return
+	}
 	r.rep.Warnings = append(r.rep.Warnings, w)
 	r.say("warning: %s", w)
 }

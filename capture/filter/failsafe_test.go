@@ -31,7 +31,7 @@ func TestFailSafe(t *testing.T) {
 		"no mem_section":  {opt: synth.Options{Drop: []string{"SYMBOL(mem_section)"}}, kept: all, warn: "all pages are kept"},
 		"no page.flags":   {opt: synth.Options{Drop: []string{"OFFSET(page.flags)"}}, kept: all, warn: "all pages are kept"},
 		"no SIZE(page)":   {opt: synth.Options{Drop: []string{"SIZE(page)"}}, kept: all, warn: "all pages are kept"},
-		"no phys_base":    {opt: synth.Options{Drop: []string{"NUMBER(phys_base)"}}, kept: all, warn: "all pages are kept"},
+		"no phys_base":    {opt: synth.Options{Drop: []string{"NUMBER(phys_base)"}}, warn: "phys_base missing"},
 		"flags outside":   {opt: override("OFFSET(page.flags)=60"), kept: all, warn: "all pages are kept"},
 		"other page size": {opt: override("PAGESIZE=16384"), kept: all, warn: "16384"},
 		"no buddy value":  {opt: synth.Options{Drop: []string{"NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)"}}, kept: []synth.Kind{synth.Free}, warn: "free pages are kept"},

@@ -122,6 +122,9 @@ func (s *scan) understand(ctx context.Context, r vmcore.Reader) (bool, error) {
 		s.warn("%v: %s", err, kept)
 		return false, nil
 	}
+	for _, m := range s.space.Mended {
+		s.warn("%s", m)
+	}
 	if err := s.walkTables(ctx); err != nil {
 		return false, err
 	}

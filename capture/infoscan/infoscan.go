@@ -98,6 +98,14 @@ func Prove(text []byte, machine elf.Machine, mem kernel.Memory) error {
 	if err != nil {
 		return err
 	}
-	_, err = kernel.ReadUname(info, space)
-	return err
+	if _, err = kernel.ReadUname(info, space); err != nil {
+		return err
+	}
+	if info.Release == "" {
+		return errors.New("it lacks OSRELEASE")
+	}
+	if len(space.Mended) > 0 {
+		return errors.New(space.Mended[0])
+	}
+	return nil
 }

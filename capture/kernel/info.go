@@ -16,7 +16,7 @@ const (
 // Info is a parsed VMCOREINFO note. It does not change once made and may be
 // shared by goroutines.
 type Info struct {
-	Release   string // OSRELEASE, as uname -r
+	Release   string // OSRELEASE, as uname -r; "" when it is missing
 	PageSize  uint64 // bytes, a power of two from 4096 to 65536
 	CrashTime int64  // seconds since the epoch; 0 when unknown
 	BuildID   string // of the kernel, in hex; "" when unknown (before 5.9)
@@ -31,8 +31,10 @@ type Info struct {
 
 // ParseInfo parses the text of a VMCOREINFO note: lines of KEY=value. Lines of
 // unknown keys are kept for [Info.Text]; malformed lines are skipped and
-// reported in Malformed; of a doubled key the first value counts. It is an
-// error when OSRELEASE or PAGESIZE is missing or absurd.
+// reported in Malformed. A key with two values has none, and is reported too; so
+// is a missing OSRELEASE, and a PAGESIZE that is missing or absurd where another
+// key tells of x86-64, whose pages are 4096 bytes. It is an error when nothing
+// tells the page size, or when there is no key of any kernel.
 func ParseInfo(text []byte) (*Info, error) {
 	if len(text) > maxInfo {
 		return nil, fmt.Errorf("vmcoreinfo: text of %d bytes is longer than %d", len(text), maxInfo)
@@ -64,7 +66,13 @@ func (i *Info) malformed(line string) {
 // from an earlier one.
 func (i *Info) add(key, value string) bool {
 	if old, ok := i.text[key]; ok {
-		return old == value
+		if old == value {
+			return true
+		}
+		// one of them is wrong, and nothing says which
+		delete(i.unsigned, key)
+		delete(i.numbers, key)
+		return false
 	}
 	i.text[key] = value
 	kind, rest, ok := strings.Cut(key, "(")
@@ -114,10 +122,18 @@ func parseNumber(s string) (int64, error) {
 func (i *Info) check() error {
 	i.Release = i.text["OSRELEASE"]
 	if i.Release == "" {
-		return fmt.Errorf("vmcoreinfo: no OSRELEASE in %d lines", len(i.text))
+		if len(i.unsigned) == 0 {
+			return fmt.Errorf("vmcoreinfo: no OSRELEASE in %d lines", len(i.text))
+		}
+		i.malformed("OSRELEASE is missing: the kernel's version is not known")
 	}
 	i.Release = i.Release[:min(len(i.Release), 64)]
 	size, err := strconv.ParseUint(i.text["PAGESIZE"], 10, 64)
+	sound := err == nil && size >= 4096 && size <= 65536 && size&(size-1) == 0
+	if _, x86 := i.Number("phys_base"); x86 && !sound {
+		i.malformed(fmt.Sprintf("PAGESIZE is %.20q: 4096 is taken, as on all of x86-64", i.text["PAGESIZE"]))
+		size, err = 4096, nil
+	}
 	if err != nil {
 		return fmt.Errorf("vmcoreinfo: PAGESIZE is %.20q, not a number", i.text["PAGESIZE"])
 	}

@@ -36,6 +36,10 @@ type arch interface {
 // Space translates the kernel's virtual addresses and reads at them. One
 // goroutine uses it at a time; see [Space.With].
 type Space struct {
+	// Mended tells what VMCOREINFO has wrong about translation, and what was
+	// found in its place or what follows.
+	Mended []string
+
 	info   *Info
 	arch   arch
 	root   uint64
@@ -44,14 +48,17 @@ type Space struct {
 	cache  tableCache
 }
 
-// NewSpace prepares translation for the kernel that info describes. It reads
-// nothing yet. The error names the key that is missing, or wraps [ErrArch].
+// NewSpace prepares translation for the kernel that info describes. On x86-64 it
+// makes sure that the page tables are where they are said to be, and looks for
+// them in memory if not; see [Space.Mended]. The error names the key that is
+// missing, or wraps [ErrArch].
 func NewSpace(info *Info, machine elf.Machine, mem Memory) (*Space, error) {
 	var a arch
 	var err error
+	var mended []string
 	switch machine {
 	case elf.EM_X86_64:
-		a, err = newX86(info)
+		a, mended, err = findX86(info, mem)
 	case elf.EM_AARCH64:
 		a, err = newARM64(info)
 	default:
@@ -60,7 +67,7 @@ func NewSpace(info *Info, machine elf.Machine, mem Memory) (*Space, error) {
 	if err != nil {
 		return nil, fmt.Errorf("translate addresses of kernel %s: %w", info.Release, err)
 	}
-	s := &Space{info: info, arch: a, mem: mem}
+	s := &Space{Mended: mended, info: info, arch: a, mem: mem}
 	s.root, s.levels = a.geometry()
 	return s, nil
 }

@@ -40,7 +40,7 @@ func ReadUname(info *Info, s *Space) (vmcore.Uname, error) {
 	if u.Sysname != "Linux" {
 		return vmcore.Uname{}, fmt.Errorf("init_uts_ns at %#x: sysname is %.20q, not Linux", at+off, u.Sysname)
 	}
-	if u.Release != info.Release {
+	if u.Release != info.Release && info.Release != "" {
 		return vmcore.Uname{}, fmt.Errorf("init_uts_ns at %#x: release is %.70q, VMCOREINFO says %.70q", at+off, u.Release, info.Release)
 	}
 	return u, nil

@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // x86-64 page tables (arch/x86/include/asm/pgtable_types.h).
@@ -19,39 +20,50 @@ type x86 struct {
 	mask    uint64 // address bits of an entry
 	lowest  uint64 // first address of the kernel's half
 	delta   uint64 // of an image address over its physical one
+	top     uint64 // virtual address of the top table
 	modules uint64 // where the area of modules begins, behind that of the image
 	lv      []level
 }
 
+// newX86 takes the translation from what VMCOREINFO says.
 func newX86(info *Info) (*x86, error) {
 	base, ok := info.Number("phys_base")
+	tops := x86Tops(info)
+	if len(tops) == 0 {
+		return nil, errors.New("VMCOREINFO has no SYMBOL(init_top_pgt)")
+	}
 	if !ok {
 		return nil, errors.New("VMCOREINFO has no NUMBER(phys_base)")
 	}
-	top, ok := info.Symbol("init_top_pgt")
-	for _, older := range []string{"init_level4_pgt", "swapper_pg_dir"} {
-		if !ok {
-			top, ok = info.Symbol(older)
+	l5, _ := info.Number("pgtable_l5_enabled")
+	sme, _ := info.Number("sme_mask")
+	return makeX86(info, tops[0], base, l5 != 0, uint64(sme))
+}
+
+// x86Tops gives the addresses that the top page table may have, the likeliest
+// first.
+func x86Tops(info *Info) (tops []uint64) {
+	for _, name := range []string{"init_top_pgt", "init_level4_pgt", "swapper_pg_dir"} {
+		if top, ok := info.Symbol(name); ok && !slices.Contains(tops, top) {
+			tops = append(tops, top)
 		}
 	}
-	if !ok {
-		return nil, errors.New("VMCOREINFO has no SYMBOL(init_top_pgt)")
-	}
+	return tops
+}
+
+func makeX86(info *Info, top uint64, base int64, l5 bool, sme uint64) (*x86, error) {
 	if top < x86StartKernelMap {
 		return nil, fmt.Errorf("SYMBOL(init_top_pgt) is %#x, not an address of the kernel image", top)
 	}
-	a := &x86{mask: x86Address, lowest: 0xffff800000000000, delta: x86StartKernelMap - uint64(base)}
+	a := &x86{mask: x86Address &^ sme, lowest: 0xffff800000000000, delta: x86StartKernelMap - uint64(base), top: top}
 	a.modules = x86StartKernelMap + x86ImageSize
 	if size, ok := info.Number("KERNEL_IMAGE_SIZE"); ok && size > 0 && size < x86ImageSize { // without KASLR
 		a.modules = x86StartKernelMap + uint64(size)
 	}
 	a.lv = []level{{39, 9}, {30, 9}, {21, 9}, {12, 9}}
-	if l5, _ := info.Number("pgtable_l5_enabled"); l5 != 0 {
+	if l5 {
 		a.lv = append([]level{{48, 9}}, a.lv...)
 		a.lowest = 0xff00000000000000
-	}
-	if sme, ok := info.Number("sme_mask"); ok {
-		a.mask &^= uint64(sme)
 	}
 	a.root = top - x86StartKernelMap + uint64(base)
 	if a.root&^x86Address != 0 {
