@@ -74,10 +74,10 @@ func (a Accel) String() string {
 
 // arg is what QEMU's -accel takes.
 //
-// TCG takes one host thread for all virtual CPUs. With one for each, QEMU 7.2
-// under load now and then misses that another CPU patched code (Linux's static
-// keys) and executes the old breakpoint for ever. A machine that runs a kernel's
-// boot and its one-CPU crash kernel loses no time by it.
+// TCG takes one host thread for all virtual CPUs. With one for each, a boot of a
+// loaded host once spun for ever on code that another CPU had patched (Linux's
+// static keys, QEMU 7.2); never since. A machine that runs a kernel's boot and its
+// one-CPU crash kernel loses no time by it.
 func (a Accel) arg() string {
 	if a == TCG {
 		return "tcg,thread=single"
