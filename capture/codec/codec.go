@@ -114,7 +114,7 @@ func NewEncoder(id ID, pageSize int) (Encoder, error) {
 	case Snappy:
 		return snappyEncoder(pageSize), nil
 	case Zstd:
-		return newZstdEncoder(pageSize)
+		return newZstdEncoder(pageSize), nil
 	}
 	return nil, fmt.Errorf("unknown %v", id)
 }
