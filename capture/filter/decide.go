@@ -54,7 +54,12 @@ func decide(l *kernel.PageLayout, level int, p, next []byte, pfn, va uint64, t *
 			}
 			return verdict{Free, 1 << order, claimFree}
 		}
-		if l.IsUnaccepted(p) && pfn&(1<<(l.FreeOrders-1)-1) == 0 {
+		if l.IsUnaccepted(p) {
+			t.unaccepted++
+			if pfn&(1<<(l.FreeOrders-1)-1) != 0 {
+				t.badOrder++
+				return verdict{}
+			}
 			return verdict{Free, 1 << (l.FreeOrders - 1), claimFree}
 		}
 	}
@@ -76,17 +81,39 @@ func decide(l *kernel.PageLayout, level int, p, next []byte, pfn, va uint64, t *
 		}
 	}
 	anon := l.IsAnon(p)
-	if !huge && l.IsMapped(p) {
-		t.mapped++
-		if l.IsCache(p) {
-			t.listed++
-		}
+	if !huge && !l.IsReserved(p) { // flags of the kernel image are known to lie
+		t.lists(l, p, anon)
 	}
 	v.class = one(l, level, p, anon, huge)
 	if v.class == HWPoison {
 		t.poisoned++
 	}
 	return v
+}
+
+// lists counts what LRU lists and mappings say of each other.
+func (t *tally) lists(l *kernel.PageLayout, p []byte, anon bool) {
+	listed := l.IsCache(p)
+	if listed {
+		t.listed++
+		if l.IsBare(p) {
+			t.bare++
+		}
+	}
+	if l.IsMapped(p) {
+		t.mapped++
+		if listed {
+			t.both++
+		} else if !anon && l.IsHead(p) {
+			t.loose++
+		}
+	}
+	if backed, known := l.IsBacked(p); anon && known {
+		t.anon++
+		if backed {
+			t.backed++
+		}
+	}
 }
 
 // one is the class of a page that is not free.

@@ -15,13 +15,21 @@ type tally struct {
 	badFree  uint64 // of these, with something else inside
 	short    uint64 // of these, with free pages behind their end
 
+	unaccepted uint64 // blocks that the guest did not accept yet; counted as free where bad
+
 	noOrder   uint64 // heads of compound pages without a usable order
 	badTail   uint64 // compound pages with something else inside
 	longTail  uint64 // compound pages with tails behind their end
 	saysHuge  uint64 // compound pages that claim to be hugetlb
 	notHuge   uint64 // of these, slab or on an LRU list or too small
+	loose     uint64 // compound pages of files on no LRU list, and not hugetlb
+	headless  uint64 // tails behind a page that is no part of a compound page
+	listed    uint64 // pages on an LRU list
+	bare      uint64 // of these, of no process and no file
 	mapped    uint64 // pages of processes and files
-	listed    uint64 // of these, on an LRU list
+	both      uint64 // of these, on an LRU list
+	anon      uint64 // anonymous pages
+	backed    uint64 // of these, backed by swap
 	poisoned  uint64 // pages with a memory error
 	sharedMap uint64 // pages whose struct page is another's, too
 }
@@ -32,6 +40,7 @@ func (t *tally) add(o *tally) {
 	t.blank += o.blank
 	t.unread += o.unread
 	t.free += o.free
+	t.unaccepted += o.unaccepted
 	t.badOrder += o.badOrder
 	t.badFree += o.badFree
 	t.short += o.short
@@ -41,7 +50,13 @@ func (t *tally) add(o *tally) {
 	t.saysHuge += o.saysHuge
 	t.notHuge += o.notHuge
 	t.mapped += o.mapped
+	t.loose += o.loose
+	t.headless += o.headless
 	t.listed += o.listed
+	t.bare += o.bare
+	t.both += o.both
+	t.anon += o.anon
+	t.backed += o.backed
 	t.poisoned += o.poisoned
 	t.sharedMap += o.sharedMap
 }
@@ -51,16 +66,25 @@ func (t *tally) add(o *tally) {
 // share of them is allowed. The words tell what was seen and what follows.
 func (s *scan) doubts() (d kernel.Doubt) {
 	t := &s.total
-	if wrong := t.badOrder + t.badFree; wrong*16 > t.free {
+	if wrong, free := t.badOrder+t.badFree, t.free+t.unaccepted; wrong*16 > free {
 		d |= kernel.DoubtFree
-		s.warn("%d of %d blocks of free pages have an order that cannot be (%d or more, or not aligned), or something else inside: free pages are not believed and kept", wrong, t.free, s.layout.FreeOrders)
+		s.warn("%d of %d blocks of free pages have an order that cannot be (%d or more, or not aligned), or something else inside: free pages are not believed and kept", wrong, free, s.layout.FreeOrders)
 	} else if t.free >= 16 && t.short*2 > t.free {
 		d |= kernel.DoubtFree
 		s.warn("%d of %d blocks of free pages have more free pages behind their end, so their orders are wrong: free pages are not believed and kept", t.short, t.free)
 	}
-	if s.opt.Level&(LevelCache|LevelCachePrivate) != 0 && t.listed*2 < t.mapped {
-		d |= kernel.DoubtCache
-		s.warn("by PG_lru only %d of %d pages of processes and files are on an LRU list, so it is not believed: page cache is kept", t.listed, t.mapped)
+	if s.opt.Level&(LevelCache|LevelCachePrivate) != 0 {
+		switch {
+		case t.both*2 < t.mapped:
+			d |= kernel.DoubtCache
+			s.warn("by PG_lru only %d of %d pages of processes and files are on an LRU list, so it is not believed: page cache is kept", t.both, t.mapped)
+		case t.bare*4 > t.listed:
+			d |= kernel.DoubtCache
+			s.warn("%d of %d pages on LRU lists belong to no process and no file, so OFFSET(page.mapping) or PG_lru is not believed: page cache is kept", t.bare, t.listed)
+		case t.backed*2 < t.anon:
+			d |= kernel.DoubtSwap
+			s.warn("by PG_swapbacked only %d of %d anonymous pages are backed by swap, so it is not believed: swap cache that is on no list is kept", t.backed, t.anon)
+		}
 	}
 	if s.opt.Level&LevelUser != 0 && t.notHuge*16 > t.saysHuge {
 		d |= kernel.DoubtHuge
@@ -96,6 +120,8 @@ func (s *scan) judge() {
 		{t.badFree, "%d free blocks have something else inside: they are kept"},
 		{t.badTail, "%d compound pages have something else inside: they are kept"},
 		{t.longTail, "%d compound pages are longer than they say: their ends are kept"},
+		{t.headless, "%d tails of compound pages have no head before them: they are kept"},
+		{t.loose * uint64(s.opt.Level&LevelUser/LevelUser), "%d compound pages of files are on no LRU list and not known as hugetlb: they are kept"},
 		{t.noOrder, "%d compound pages have no usable order: all but their first page is kept"},
 	} {
 		if w.n > 0 {

@@ -136,7 +136,7 @@ func (s *scan) understand(ctx context.Context, r vmcore.Reader) (bool, error) {
 		s.warn("%v: %s", err, kept)
 		return false, nil
 	}
-	if s.opt.Level > LevelZero {
+	if s.judges() {
 		for _, u := range s.layout.Unknown {
 			s.warn("%s", u)
 		}

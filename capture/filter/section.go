@@ -31,6 +31,7 @@ type part struct {
 	last  claim  // the one proved last; what follows may speak against it
 	open  run    // of a compound page that reaches beyond the section
 	lead  uint64 // tails at the section's start
+	after uint64 // the page behind a part of a compound page
 }
 
 // claim is a block of pages whose first one was judged for all of them.
@@ -115,6 +116,9 @@ func (p *part) settle(end uint64) {
 		p.open = run{end, c.end, c.class}
 	}
 	p.last, p.claim = c, claim{}
+	if c.kind == claimCompound {
+		p.after = end
+	}
 }
 
 // judge decides on the pages from start to end, whose struct pages are in b
@@ -168,8 +172,16 @@ func (w *worker) judge(p *part, b []byte, first, start, end uint64) uint64 {
 			continue
 		}
 		va := p.va(pfn, size)
-		if pfn == p.section.Start+p.lead && (l.IsTail(page) || l.IsForeign(page, next, va)) {
+		tail := l.IsTail(page) || l.IsForeign(page, next, va)
+		switch {
+		case tail && pfn == p.section.Start+p.lead:
 			p.lead++
+			p.after = pfn + 1
+		case tail && pfn != p.after && !l.IsUninit(page):
+			p.tally.headless++
+			p.after = pfn + 1
+		case tail || l.IsHead(page):
+			p.after = pfn + 1
 		}
 		if w.inShared(at) && !l.IsTail(page) && (!l.IsHead(page) || l.IsForeign(page, next, va)) {
 			p.tally.sharedMap++
@@ -214,6 +226,7 @@ func (c *claim) inside(l *kernel.PageLayout, page, next []byte, va uint64) bool 
 func (p *part) refuse() uint64 {
 	c := p.claim
 	p.claim = claim{}
+	p.after = c.start + 1
 	if c.kind == claimFree {
 		p.tally.badFree++
 	} else {

@@ -22,7 +22,7 @@ type PageLayout struct {
 	hasRefcount                                       bool
 
 	lru, privateBit, swapcache, slab, hwpoison uint64 // masks; 0: no such bit
-	reserved, headMask                         uint64
+	reserved, headMask, swapbacked             uint64
 	special                                    uint64 // all masks
 	types                                      pageTypes
 	slabKnown                                  bool

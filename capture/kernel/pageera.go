@@ -18,9 +18,14 @@ func (l *PageLayout) readBits(info *Info) {
 	l.lru, l.privateBit = bit("PG_lru"), bit("PG_private")
 	l.slab, l.hwpoison = bit("PG_slab"), bit("PG_hwpoison")
 	l.reserved = l.privateBit >> 1
+	// in all kernels it comes behind them; lower bits of page[1].flags are others
+	if l.hwpoison != 0 && l.hwpoison <= l.privateBit|1<<7 {
+		l.hwpoison = 0
+		l.unknown("PG_hwpoison is a bit that cannot be: pages with memory errors are kept")
+	}
 	// PG_swapcache shares its bit with others; with PG_swapbacked it is sure
 	if c, b := bit("PG_swapcache"), bit("PG_swapbacked"); c != 0 && b != 0 {
-		l.swapcache = c | b
+		l.swapcache, l.swapbacked = c|b, b
 	}
 	if l.lru == 0 || l.privateBit == 0 {
 		l.lru, l.swapcache = 0, 0
@@ -86,6 +91,10 @@ func (l *PageLayout) readTypes(info *Info) {
 		}
 		if uint32(v)&(1<<24-1) == 0 {
 			return pageType{uint32(v) >> 24, 24}
+		}
+		// until 6.11 each type was a bit, and its value all others
+		if bits.OnesCount32(^uint32(v)) != 1 {
+			l.unknown("%s is %d, which is like no value known: if it is wrong, these pages are kept", name, v)
 		}
 		return pageType{uint32(v), 0}
 	}

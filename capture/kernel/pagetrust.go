@@ -15,6 +15,7 @@ const (
 	DoubtCache                    // page cache
 	DoubtHuge                     // hugetlb pages
 	DoubtPoison                   // pages with a memory error
+	DoubtSwap                     // pages of the swap cache
 )
 
 // Without returns a layout that does not recognise what is in doubt.
@@ -25,6 +26,9 @@ func (l *PageLayout) Without(d Doubt) *PageLayout {
 	}
 	if d&DoubtCache != 0 {
 		c.lru, c.swapcache = 0, 0
+	}
+	if d&DoubtSwap != 0 {
+		c.swapcache = 0
 	}
 	if d&DoubtHuge != 0 {
 		c.types.hugetlb, c.hugetlb, c.dtor = pageType{}, 0, -1
@@ -88,6 +92,15 @@ func (l *PageLayout) IsMapped(p []byte) bool {
 	// with bit 1 it is movable and on no list
 	return m>>63 != 0 && m&2 == 0 && !l.IsSlab(p) && (!l.hasRefcount || l.refs(p) > 0)
 }
+
+// IsBacked tells that the page is backed by swap, as anonymous ones are; known
+// is false when the kernel does not let us know.
+func (l *PageLayout) IsBacked(p []byte) (yes, known bool) {
+	return l.f(p)&l.swapbacked != 0, l.swapbacked != 0 && l.swapcache != 0
+}
+
+// IsBare tells that the page belongs to no process and no file.
+func (l *PageLayout) IsBare(p []byte) bool { return l.m(p) == 0 }
 
 // Witness collects the struct pages of memory that was reserved when the
 // kernel booted, as its image and its struct pages themselves are. It is known

@@ -164,7 +164,7 @@ func (m *Machine) place(r Run, pfn uint64) {
 		if e.HugetlbType != 0 {
 			mapcount = e.HugetlbType
 		}
-		m.compound(pfn, r.Order, f, 0, mapcount, true)
+		m.compound(pfn, r.Order, f, file, mapcount, true)
 	case THP:
 		m.compound(pfn, r.Order, lru|bit(e.Swapbacked), anon, -1, false)
 	case LargeFolio:
