@@ -3,7 +3,8 @@
 // It makes one pass over the struct pages of all RAM and drops what the dump
 // level names, on positive evidence only: what it does not understand, cannot
 // read or finds absurd stays in the dump, and [Result.Warnings] says so. Pages
-// of the kernel image, its page tables and its struct pages are never dropped.
+// of the kernel image, its page tables and its struct pages are never dropped,
+// but for parts of the image that the kernel gave to its allocator after booting.
 // It reads nothing but those and never looks at the content of a page, so that
 // zero pages (level 1) are the business of whoever copies them.
 //

@@ -6,10 +6,12 @@ import "context"
 const maxWitness = 32 << 10
 
 // prove holds the layout of struct page against pages of which it is known what
-// they are: the kernel image first, then the memory of the struct pages. The
-// error says what does not fit; what fits in part is taken back in the layout.
+// they are: the kernel image first, then the memory of the struct pages. Then it
+// lets go of the parts of the image that the kernel itself let go of. The error
+// says what does not fit; what fits in part is taken back in the layout.
 func (s *scan) prove(ctx context.Context) error {
 	w := s.layout.Witness()
+	var gone freed
 	left := uint64(maxWitness)
 	buf := make([]byte, 512*s.layout.Size)
 	size := s.layout.Size
@@ -33,6 +35,9 @@ func (s *scan) prove(ctx context.Context) error {
 					if s.pinned.Has(pfn+i) && s.image.Has(pfn+i) == image {
 						w.Add(b[i*size : (i+1)*size])
 						left--
+						if image {
+							gone.add(s, pfn+i, b[i*size:(i+1)*size])
+						}
 					}
 				}
 				pfn += n
@@ -47,5 +52,8 @@ func (s *scan) prove(ctx context.Context) error {
 		s.warn("%s", n)
 	}
 	s.layout = l
+	if len(notes) == 0 { // else PG_reserved may not be where it is looked for
+		gone.unpin(s)
+	}
 	return nil
 }
