@@ -17,13 +17,14 @@ import (
 	"github.com/gokdump/gokdump/capture/vmcore"
 )
 
-const dumpUsage = `usage: kdump-vmcore dump [-d LEVEL] [-c CODEC] [-f] [--workers N] [--salvage]
-                         [--vmcoreinfo FILE] [--json] IN OUT
+const dumpUsage = `usage: kdump-vmcore dump [-d LEVEL] [-c CODEC] [-f] [--workers N] [--verify-all]
+                         [--salvage] [--vmcoreinfo FILE] [--json] IN OUT
 
 Filters the core IN and writes OUT, a kdump-compressed file that crash and drgn
 open. IN is an ELF core (QEMU's and libvirt's too) or a kdump-compressed file, both
-flattened or not; what was left out of IN stays out. OUT is OUT.incomplete until it is written, synced and
-verified, every page of it.
+flattened or not; what was left out of IN stays out. OUT is OUT.incomplete until
+it is written, synced and verified: all of its structure, the pages that every
+reader needs, and one of 64 of the others.
 
   -d LEVEL     what to leave out, the sum of: 1 pages of zeros, 2 page cache,
                4 page cache with private data too, 8 user memory, 16 free pages
@@ -31,6 +32,7 @@ verified, every page of it.
   -c CODEC     zstd, zlib, lzo, snappy or none (default zstd)
   -f           overwrite OUT and OUT.incomplete
   --workers N  goroutines that read and compress (default: one for each CPU)
+  --verify-all decode every page after writing
   --salvage    take a core that is cut short; lost pages are left out
   --vmcoreinfo FILE
                use this VMCOREINFO, not the core's: its text, or its ELF note
@@ -78,6 +80,7 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 	codecName := fs.String("c", "zstd", "")
 	force := fs.Bool("f", false, "")
 	workers := fs.Int("workers", 0, "")
+	all := fs.Bool("verify-all", false, "")
 	from := sourceFlags(fs)
 	asJSON := fs.Bool("json", false, "")
 	files, code, done := c.parse(fs, dumpUsage, args, 2, 2)
@@ -94,7 +97,7 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 	if *workers < 0 || *workers > maxWorkers {
 		return c.usageError("dump", fmt.Errorf("%d workers are not from 0 to %d", *workers, maxWorkers))
 	}
-	opt := capture.SaveOptions{Level: *level, Codec: id, Workers: *workers, VerifyAll: true}
+	opt := capture.SaveOptions{Level: *level, Codec: id, Workers: *workers, VerifyAll: *all}
 	start := time.Now()
 	in, mended, err := openSource(ctx, files[0], *from)
 	if err != nil {
