@@ -5,18 +5,19 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/gokdump/gokdump/initramfs/modules"
 	"github.com/gokdump/gokdump/qemu"
 	"github.com/gokdump/gokdump/qemu/guest/script"
 )
 
-// Live is a guest that does not crash: QEMU dumps its memory from outside.
+// Live is a guest without a crash kernel: QEMU dumps its memory from outside.
 type Live struct {
 	// Note gives QEMU the guest's VMCOREINFO note: by the device for it, and the
 	// module in the guest that fills that in.
 	Note bool
+	// Panic lets it panic first, and hang; else it runs.
+	Panic bool
 	// MemoryMiB, CPUs and CPU are as in [qemu.Opts].
 	MemoryMiB, CPUs int
 	CPU             string
@@ -52,7 +53,12 @@ func (l *Lab) DumpLive(ctx context.Context, dir string, g Live, dumps ...HostDum
 		extra = append(extra, "-device", "vmcoreinfo")
 	}
 	initrd := filepath.Join(dir, "guest.img")
-	todo := script.Script{Steps: []script.Step{{Fill: &fill}, {Tasks: true}, {Idle: true}}}
+	// The listing says something more: the kernel may hold back the last line.
+	last, lastLine := script.Step{Idle: true}, script.TasksEnd
+	if g.Panic {
+		last, lastLine = script.Step{Panic: &script.Panic{}}, "end Kernel panic"
+	}
+	todo := script.Script{Steps: []script.Step{{Fill: &fill}, {Tasks: true}, {List: "/run"}, last}}
 	if err := l.writeGuest(initrd, todo, wants, nil); err != nil {
 		return o, err
 	}
@@ -66,18 +72,22 @@ func (l *Lab) DumpLive(ctx context.Context, dir string, g Live, dumps ...HostDum
 	}
 	defer vm.Close()
 	defer func() { o.Console = vm.Console() }()
-	line, err := vm.ExpectMatch(ctx, tasksLine)
-	if err != nil {
+	if err := vm.Expect(ctx, lastLine); err != nil {
 		return o, err
 	}
-	if err := json.Unmarshal([]byte(line[strings.IndexByte(line, '{'):]), &o.Tasks); err != nil {
-		return o, fmt.Errorf("lab: the guest's tasks: %w", err)
+	for _, m := range tasksLine.FindAllStringSubmatch(vm.Console(), -1) {
+		if err := json.Unmarshal([]byte(m[1]), &o.Tasks); err != nil {
+			return o, fmt.Errorf("lab: the guest's tasks: %w", err)
+		}
 	}
 	q, err := qemu.DialQMP(ctx, socket)
 	if err != nil {
 		return o, err
 	}
 	defer q.Close()
+	if _, err := q.Do(ctx, "stop", nil); err != nil { // all dumps are of one moment
+		return o, err
+	}
 	for _, d := range dumps {
 		if err := q.DumpGuestMemory(ctx, filepath.Join(dir, d.Name), d.Format, d.Paging); err != nil {
 			return o, err

@@ -16,7 +16,8 @@ var inspect string
 type Findings struct {
 	// Release is the crashed kernel's uname -r.
 	Release string `json:"release"`
-	// CrashedTID and CrashedComm are the task that panicked.
+	// CrashedTID and CrashedComm are the task that panicked; 0 and empty in a dump
+	// of a machine that runs.
 	CrashedTID  int    `json:"crashed_tid"`
 	CrashedComm string `json:"crashed_comm"`
 	// Frames are the function names of its backtrace, innermost first; empty
@@ -24,6 +25,9 @@ type Findings struct {
 	Frames []string `json:"frames"`
 	// Trace is the backtrace for a person.
 	Trace string `json:"trace"`
+	// Running are the function names of each CPU's backtrace, by the registers in
+	// the dump; nil from drgn before 0.0.23.
+	Running [][]string `json:"running"`
 	// Tasks are all threads but the idle ones: id to name.
 	Tasks map[string]string `json:"tasks"`
 	// Modules are the loaded modules.

@@ -11,15 +11,35 @@ def text(value):
     return value.string_().decode(errors="replace")
 
 
-thread = prog.crashed_thread()
-trace = thread.stack_trace()
-json.dump(
-    {
-        "release": text(prog["init_uts_ns"].name.release),
+def crashed():
+    """The task that panicked; nothing in a dump of a machine that runs."""
+    if prog["panic_cpu"].counter.value_() == -1:
+        return {}
+    thread = prog.crashed_thread()
+    trace = thread.stack_trace()
+    return {
         "crashed_tid": thread.tid,
         "crashed_comm": text(thread.object.comm),
         "frames": [f.name or "" for f in trace],
         "trace": str(trace),
+    }
+
+
+def running():
+    """The stack of each CPU, where this drgn can tell."""
+    try:
+        from drgn.helpers.linux.cpumask import for_each_online_cpu
+        from drgn.helpers.linux.sched import cpu_curr
+    except ImportError:
+        return []
+    return [[f.name or "" for f in prog.stack_trace(cpu_curr(prog, cpu))] for cpu in for_each_online_cpu(prog)]
+
+
+json.dump(
+    {
+        "release": text(prog["init_uts_ns"].name.release),
+        **crashed(),
+        "running": running(),
         "tasks": {str(t.pid.value_()): text(t.comm) for t in for_each_task(prog)},
         "modules": [
             text(m.name)
