@@ -1,12 +1,13 @@
 package dump
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gokdump/gokdump/capture/filter"
-	"github.com/gokdump/gokdump/capture/pfnset"
 	"github.com/gokdump/gokdump/capture/vmcore"
 )
 
@@ -51,7 +52,8 @@ const (
 // at its own address, then RAM. The image's segments share their bytes in the
 // file with those of RAM.
 //
-// When the disk is full or ctx ends, the segments are ended where the file ends,
+// What is in the selection's First is written first, as segments of its own. When
+// the disk is full or ctx ends, the segments are ended where the file ends,
 // and Stats.Partial is true; a stream ([Flat]) is finished in the same way if it
 // still can be written. An error means that out is no core.
 func WriteELF(ctx context.Context, out Output, src vmcore.Source, sel *filter.Result, opt ELFOptions) (*Stats, error) {
@@ -65,7 +67,7 @@ func WriteELF(ctx context.Context, out Output, src vmcore.Source, sel *filter.Re
 	}
 	defer r.Close()
 	notes, _, _ := layNotes(src.Notes(), src.VMCoreInfo())
-	keep, _ := inCore(src, sel)
+	keep, first := inCore(src, sel)
 	w := &elfWriter{
 		out: out, r: r, keep: keep, opt: opt, size: src.PageSize(),
 		st: &Stats{Pages: keep.Len(), Workers: 1}, show: elfShower{f: opt.Progress, last: start},
@@ -73,68 +75,17 @@ func WriteELF(ctx context.Context, out Output, src vmcore.Source, sel *filter.Re
 	pages := min(blockPages, blockBytes/w.size)
 	w.mem, w.zero, w.kinds = make([]byte, pages*w.size), make([]byte, w.size), make([]pageKind, pages)
 	loads := loadsOf(src.RAM(), opt.Views)
+	w.shared = shared(loads, w.size)
+	loads = valuable(loads, first, w.size)
 	if err := w.layOut(loads, notes); err != nil {
 		return nil, err
 	}
 	for _, l := range loads {
 		w.load(ctx, l)
 	}
+	slices.SortFunc(w.segs, func(a, b segment) int { return cmp.Compare(a.pa, b.pa) })
 	w.show.now(w.st, w.end-w.data)
 	err = w.finish(src, notes)
 	w.st.Elapsed = time.Since(start)
 	return w.st, err
-}
-
-// load is a piece of RAM and its address.
-type load struct {
-	vmcore.Range
-	addr uint64
-}
-
-// loadsOf cuts RAM where the views do.
-func loadsOf(ram []vmcore.Range, views []View) []load {
-	var all []load
-	for _, r := range ram {
-		for at := r.Start; at < r.End; {
-			l := load{Range: vmcore.Range{Start: at, End: r.End}}
-			for _, v := range views {
-				switch {
-				case v.Image:
-				case v.Start <= at && at < v.End:
-					l.End, l.addr = min(l.End, v.End), v.Addr+(at-v.Start)
-				case v.Start > at && v.Start < l.End && l.addr == 0:
-					l.End = v.Start
-				}
-			}
-			all = append(all, l)
-			at = l.End
-		}
-	}
-	return all
-}
-
-// mostSegments is the most segments that the pages of keep make, when runs of
-// gap pages end one.
-func mostSegments(loads []load, keep *pfnset.Set, gap uint64, zeros bool) uint64 {
-	n := uint64(len(loads)) + runs(keep, gap)
-	if zeros {
-		n += keep.Len() / (gap + 1)
-	}
-	return n
-}
-
-// runs counts the runs of at least gap absent pages that have a page behind them.
-func runs(keep *pfnset.Set, gap uint64) uint64 {
-	var n uint64
-	for pfn, ok := keep.NextAbsent(0); ok; pfn, ok = keep.NextAbsent(pfn) {
-		next, more := keep.Next(pfn)
-		if !more {
-			break
-		}
-		if next-pfn >= gap {
-			n++
-		}
-		pfn = next
-	}
-	return n
 }

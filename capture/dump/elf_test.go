@@ -232,6 +232,53 @@ func TestELFCutShort(t *testing.T) {
 	}
 }
 
+// What is most valuable is written first, and is there when there is room for
+// nothing else.
+func TestELFFirst(t *testing.T) {
+	core := newFakeCore(4096)
+	first := func(pfn uint64) bool { return pfn >= 40900 || pfn == 300 }
+	sel := core.selection(nil, first)
+	f := newMemFile(900)
+	st, err := WriteELF(t.Context(), f, core, sel, ELFOptions{Views: fakeViews(core)})
+	if err != nil || !st.Partial {
+		t.Fatalf("%v, %+v", err, st)
+	}
+	checkELF(t, f, core, sel)
+	checkPhdrs(t, f, core)
+	r, err := openELF(t, f).NewReader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	got, want := make([]byte, 4096), make([]byte, 4096)
+	for pfn, ok := sel.First.Next(0); ok; pfn, ok = sel.First.Next(pfn + 1) {
+		n := min(4096, core.ram[1].End-pfn*4096)
+		core.page(want, pfn)
+		if err := r.ReadPhys(got[:n], pfn*4096); err != nil || !bytes.Equal(got[:n], want[:n]) {
+			t.Fatalf("pfn %#x: %v, or not what the core has", pfn, err)
+		}
+	}
+	whole := newMemFile(-1)
+	if st, err := WriteELF(t.Context(), whole, core, sel, ELFOptions{Views: fakeViews(core)}); err != nil || st.Stored != st.Pages {
+		t.Fatalf("%v, %+v", err, st)
+	}
+	if n := checkELF(t, whole, core, sel); n != 0 {
+		t.Errorf("%d pages are missing", n)
+	}
+	checkPhdrs(t, whole, core)
+}
+
+// A page in which one piece of RAM ends and another begins is one page.
+func TestELFSharedPage(t *testing.T) {
+	core := newFakeCore(4096)
+	core.ram = []vmcore.Range{{Start: 0x1000, End: 0x9c00}, {Start: 0x9e00, End: 0x20000}}
+	f := newMemFile(-1)
+	st, err := WriteELF(t.Context(), f, core, core.selection(nil, nil), ELFOptions{})
+	if err != nil || st.Stored != st.Pages || st.Pages != 31 {
+		t.Errorf("%v, %+v", err, st)
+	}
+}
+
 func TestELFUnreadable(t *testing.T) {
 	core, f := newFakeCore(4096), newMemFile(-1)
 	core.bad = map[uint64]error{40300: errors.New("bad memory")}

@@ -31,7 +31,7 @@ type elfWriter struct {
 
 	mem, zero []byte
 	kinds     []pageKind      // of the pages in mem
-	next      [counted]uint64 // by what is counted, the lowest pfn that was not yet
+	shared    map[uint64]bool // pfns that lie in two pieces of RAM: was it counted?
 	st        *Stats
 	show      elfShower
 }
@@ -43,14 +43,6 @@ const (
 	pageOut  pageKind = iota // not in the file
 	pageZero                 // zeros, but in the file
 	pageIn
-)
-
-// What is counted of a page, once, though it can lie in two pieces of RAM.
-const (
-	countZero = iota
-	countUnreadable
-	countStored
-	counted
 )
 
 // layOut decides where everything before the pages lies, and makes room for it.
@@ -130,7 +122,7 @@ func (w *elfWriter) store(s *segment, pa uint64, p []byte, kind pageKind) {
 	}
 	s.filesz = pa + uint64(n) - s.pa
 	w.end = s.off + s.filesz
-	pages := w.count(countStored, pa/w.size, (pa+uint64(n)-1)/w.size+1)
+	pages := w.count(pa/w.size, (pa+uint64(n)-1)/w.size+1)
 	w.st.Stored += pages
 	if kind == pageZero {
 		w.st.Zero += pages
@@ -139,13 +131,19 @@ func (w *elfWriter) store(s *segment, pa uint64, p []byte, kind pageKind) {
 	}
 }
 
-// count gives how many of the pfns were not counted as what before.
-func (w *elfWriter) count(what int, start, end uint64) uint64 {
-	if start = max(start, w.next[what]); start >= end {
-		return 0
+// count gives how many of the pfns were not counted before.
+func (w *elfWriter) count(start, end uint64) uint64 {
+	n := end - start
+	for pfn, was := range w.shared {
+		if pfn < start || pfn >= end {
+			continue
+		}
+		if was {
+			n--
+		}
+		w.shared[pfn] = true
 	}
-	w.next[what] = end
-	return end - start
+	return n
 }
 
 // fetch reads the pages that lie in memory from base up to end, and decides on
@@ -191,7 +189,7 @@ func (w *elfWriter) fetchPages(base, i, j uint64) {
 				bad++
 			}
 		}
-		if w.count(countUnreadable, pa/w.size, pa/w.size+1) == 0 {
+		if w.count(pa/w.size, pa/w.size+1) == 0 {
 			continue
 		}
 		w.st.Unreadable++
@@ -214,7 +212,7 @@ func (w *elfWriter) judge(pfn, i uint64) {
 	w.kinds[i] = pageZero
 	if w.opt.DropZeros {
 		w.kinds[i] = pageOut
-		n := w.count(countZero, pfn, pfn+1)
+		n := w.count(pfn, pfn+1)
 		w.st.Zero += n
 		w.st.Stored += n
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/gokdump/gokdump/capture/vmcore/flat"
 )
@@ -48,11 +49,12 @@ func (u *unflattener) run() error {
 		return fmt.Errorf("unflatten: empty the file: %w", err)
 	}
 	b := u.buf[:flat.HeaderSize]
-	if err := u.read(b); err != nil {
-		return fmt.Errorf("unflatten: start block: %w", err)
+	err := u.read(b)
+	if have := b[:min(u.res.Bytes, int64(len(flat.Magic)))]; len(have) > 0 && !strings.HasPrefix(flat.Magic, string(have)) {
+		return fmt.Errorf("unflatten: %w: it begins with %q", ErrFlat, have)
 	}
-	if !bytes.HasPrefix(b, []byte(flat.Magic)) {
-		return fmt.Errorf("unflatten: %w: it begins with %q", ErrFlat, b[:16])
+	if err != nil {
+		return fmt.Errorf("unflatten: start block: %w", err)
 	}
 	typ, version := binary.BigEndian.Uint64(b[16:]), binary.BigEndian.Uint64(b[24:])
 	if typ != flat.Type || version < 1 {

@@ -85,6 +85,7 @@ func TestUnflattenBadStreams(t *testing.T) {
 		{"no record", stream(), io.ErrUnexpectedEOF},
 		{"half a start block", stream()[:100], io.ErrUnexpectedEOF},
 		{"other file", append([]byte("KDUMP   "), make([]byte, 5000)...), ErrFlat},
+		{"other short file", []byte("text"), ErrFlat},
 		{"other type", kind, ErrFlat},
 		{"negative offset", head(-2, 4), ErrFlat},
 		{"negative size", head(4, -4), ErrFlat},

@@ -109,14 +109,19 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 	}
 	defer in.Close()
 	c.note(mended)
-	name, res, err := makeDump(ctx, c, in, files[0], files[1], *force, opt)
-	r := dumpResult{
-		Result: capture.Complete, In: files[0], Out: name, Level: *level, Codec: id.String(), Workers: res.Workers,
-		Bytes: res.Bytes, PageSize: res.PageSize, RAM: res.RAMPages, Stored: res.StoredPages, LeftOut: res.LeftOutPages,
-		Essential: res.EssentialMissing, Unreadable: res.UnreadablePages, Pages: res.Pages, Seconds: time.Since(start).Seconds(), Steps: res.Steps, Mended: mended, Warnings: res.Warnings,
-	}
+	name, res, err := makeDump(ctx, c, in, files[0], files[1], *force, opt, capture.Save)
+	return c.report(dumpResult{In: files[0], Level: *level, Codec: id.String(), Mended: mended}, name, res, err, time.Since(start), *asJSON)
+}
+
+// report tells what became of a dump, and gives the exit code. r has what was
+// asked for, res, which is never nil, what was done.
+func (c *cli) report(r dumpResult, name string, res *capture.SaveResult, err error, spent time.Duration, asJSON bool) int {
+	r.Result, r.Out, r.Workers, r.Seconds = capture.Complete, name, res.Workers, spent.Seconds()
+	r.Bytes, r.PageSize, r.RAM, r.Stored, r.LeftOut = res.Bytes, res.PageSize, res.RAMPages, res.StoredPages, res.LeftOutPages
+	r.Essential, r.Unreadable, r.Pages, r.Steps = res.EssentialMissing, res.UnreadablePages, res.Pages, res.Steps
+	r.Warnings = append(r.Warnings, res.Warnings...)
 	c.warn(res.Warnings)
-	code = exitOK
+	code := exitOK
 	switch {
 	case err != nil:
 		r.Result, r.Error = capture.Failed, err.Error()
@@ -135,7 +140,7 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 			fmt.Fprintf(c.stderr, "hint: %s\n", partialHint(name, res))
 		}
 	}
-	if *asJSON {
+	if asJSON {
 		return c.printJSON(r, code)
 	}
 	if err == nil {
@@ -156,9 +161,20 @@ func partialHint(name string, res *capture.SaveResult) string {
 	return s
 }
 
-// makeDump makes out from src, the core in, and gives the name that the file has in the end. The
-// result is never nil.
-func makeDump(ctx context.Context, c *cli, src vmcore.Source, in, out string, force bool, opt capture.SaveOptions) (string, *capture.SaveResult, error) {
+// saver writes a dump in some format: capture.Save is one.
+type saver func(context.Context, vmcore.Source, capture.SaveOutput, capture.SaveOptions) (*capture.SaveResult, error)
+
+// makeDump is makeFile with progress on a terminal.
+func makeDump(ctx context.Context, c *cli, src vmcore.Source, in, out string, force bool, opt capture.SaveOptions, save saver) (string, *capture.SaveResult, error) {
+	p := newProgress(c.stderr)
+	defer p.done()
+	opt.Event = p.event
+	return makeFile(ctx, src, in, out, force, opt, save)
+}
+
+// makeFile makes out from src, the core in, and gives the name that the file has
+// in the end. The result is never nil.
+func makeFile(ctx context.Context, src vmcore.Source, in, out string, force bool, opt capture.SaveOptions, save saver) (string, *capture.SaveResult, error) {
 	none := &capture.SaveResult{}
 	if err := checkOut(in, out); err != nil {
 		return "", none, err
@@ -174,10 +190,7 @@ func makeDump(ctx context.Context, c *cli, src vmcore.Source, in, out string, fo
 		return "", none, err
 	}
 	defer f.Abandon()
-	p := newProgress(c.stderr)
-	opt.Event = p.event
-	res, err := capture.Save(ctx, src, f, opt)
-	p.done()
+	res, err := save(ctx, src, f, opt)
 	unfinished := filepath.Join(filepath.Dir(out), f.Name())
 	switch {
 	case err != nil && res.Bytes == 0: // nothing in it that could be evidence

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 )
@@ -21,10 +22,16 @@ Filters, inspects and checks crash dumps of Linux: ELF cores (/proc/vmcore, its
 copies, and those of QEMU and libvirt) and kdump-compressed files, all of them
 flattened too.
 
-  dump    filter and compress a core
-  info    tell what a core is and why its kernel died
-  dmesg   show the log of the crashed kernel
-  verify  check a core from end to end
+  dump        filter and compress a core
+  convert     write a core in another format: ELF, kdump-compressed, flattened
+  split       write a dump as several files
+  reassemble  make one file of those
+  info        tell what a core is and why its kernel died
+  dmesg       show the log of the crashed kernel
+  verify      check a core from end to end
+  makedumpfile
+              take the options of that program; so does kdump-vmcore itself when
+              it is called by that name
 
 kdump-vmcore COMMAND --help tells more. Messages go to stderr, results to stdout.
 
@@ -44,10 +51,14 @@ const (
 )
 
 var commands = map[string]func(context.Context, *cli, []string) int{
-	"dump":   runDump,
-	"info":   runInfo,
-	"dmesg":  runDmesg,
-	"verify": runVerify,
+	"dump":         runDump,
+	"convert":      runConvert,
+	"split":        runSplit,
+	"reassemble":   runReassemble,
+	"info":         runInfo,
+	"dmesg":        runDmesg,
+	"verify":       runVerify,
+	"makedumpfile": runFace,
 }
 
 func main() {
@@ -55,6 +66,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	c := &cli{stdout: os.Stdout, stderr: os.Stderr}
+	if filepath.Base(os.Args[0]) == faceName {
+		os.Exit(runFace(ctx, c, os.Args[1:]))
+	}
 	os.Exit(c.run(ctx, os.Args[1:]))
 }
 

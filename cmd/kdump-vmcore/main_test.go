@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"kdump-vmcore": func() {
+	run := func() {
 		// A limit on the size of files fails as a full disk does, and needs no
 		// privilege.
 		if s := os.Getenv("TEST_FILE_LIMIT"); s != "" {
@@ -29,7 +29,8 @@ func TestMain(m *testing.M) {
 			}
 		}
 		main()
-	}})
+	}
+	testscript.Main(m, map[string]func(){"kdump-vmcore": run, "makedumpfile": run})
 }
 
 func TestScripts(t *testing.T) {
@@ -41,6 +42,9 @@ func TestScripts(t *testing.T) {
 			"exits": cmdExits,
 			"poke":  cmdPoke,
 			"cut":   cmdCut,
+
+			"vmlinux": cmdVMLinux,
+			"infoof":  cmdInfoOf,
 		},
 	})
 }
