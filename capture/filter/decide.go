@@ -4,9 +4,10 @@ import "github.com/gokdump/gokdump/capture/kernel"
 
 // verdict is what one struct page says.
 type verdict struct {
-	class Class
-	n     uint64 // how many pages from this one on share the class, if claim
-	claim claimKind
+	class  Class
+	n      uint64 // how many pages from this one on share the class, if claim
+	claim  claimKind
+	absurd bool // cannot be a struct page
 }
 
 // claimKind is what the struct pages of a block must look like behind its first
@@ -28,6 +29,10 @@ func decide(l *kernel.PageLayout, level int, p, next []byte, pfn, va uint64, t *
 		t.blank++
 		return verdict{}
 	}
+	if !l.Plausible(p, va) {
+		t.implausible++
+		return verdict{absurd: true}
+	}
 	if l.IsTail(p) || l.IsForeign(p, next, va) {
 		// its head has spoken for it, but for errors of memory: they are noted
 		// on the page itself, and reading it could kill the capture kernel
@@ -37,11 +42,7 @@ func decide(l *kernel.PageLayout, level int, p, next []byte, pfn, va uint64, t *
 		}
 		return verdict{}
 	}
-	switch {
-	case !l.Plausible(p):
-		t.implausible++
-		return verdict{}
-	case l.IsBlank(p):
+	if l.IsBlank(p) {
 		t.blank++
 		return verdict{}
 	}
@@ -52,7 +53,7 @@ func decide(l *kernel.PageLayout, level int, p, next []byte, pfn, va uint64, t *
 				t.badOrder++
 				return verdict{}
 			}
-			return verdict{Free, 1 << order, claimFree}
+			return verdict{class: Free, n: 1 << order, claim: claimFree}
 		}
 		if l.IsUnaccepted(p) {
 			t.unaccepted++
@@ -60,7 +61,7 @@ func decide(l *kernel.PageLayout, level int, p, next []byte, pfn, va uint64, t *
 				t.badOrder++
 				return verdict{}
 			}
-			return verdict{Free, 1 << (l.FreeOrders - 1), claimFree}
+			return verdict{class: Free, n: 1 << (l.FreeOrders - 1), claim: claimFree}
 		}
 	}
 	v := verdict{n: 1}
@@ -72,6 +73,9 @@ func decide(l *kernel.PageLayout, level int, p, next []byte, pfn, va uint64, t *
 			v.n, v.claim = 1<<order, claimCompound
 		} else {
 			t.noOrder++
+			if l.IsCrooked(next, pfn) {
+				t.crooked++
+			}
 		}
 		if l.SaysHuge(p, next) {
 			t.saysHuge++

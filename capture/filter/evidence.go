@@ -18,6 +18,7 @@ type tally struct {
 	unaccepted uint64 // blocks that the guest did not accept yet; counted as free where bad
 
 	noOrder   uint64 // heads of compound pages without a usable order
+	crooked   uint64 // of these, not aligned to the order they say
 	badTail   uint64 // compound pages with something else inside
 	longTail  uint64 // compound pages with tails behind their end
 	saysHuge  uint64 // compound pages that claim to be hugetlb
@@ -46,6 +47,7 @@ func (t *tally) add(o *tally) {
 	t.short += o.short
 	t.noOrder += o.noOrder
 	t.badTail += o.badTail
+	t.crooked += o.crooked
 	t.longTail += o.longTail
 	t.saysHuge += o.saysHuge
 	t.notHuge += o.notHuge

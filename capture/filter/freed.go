@@ -9,14 +9,14 @@ type freed struct {
 	reserved, others uint64
 }
 
-// add looks at the struct page p of a page of the image.
-func (f *freed) add(s *scan, pfn uint64, p []byte) {
+// add looks at the struct page p, at va, of a page of the image.
+func (f *freed) add(s *scan, pfn, va uint64, p []byte) {
 	if s.layout.IsReserved(p) {
 		f.reserved++
 		return
 	}
 	f.others++
-	if !s.layout.IsUninit(p) && s.layout.Plausible(p) {
+	if !s.layout.IsUninit(p) && s.layout.Plausible(p, va) {
 		f.runs = appendRun(f.runs, pfn, pfn+1, Kept)
 	}
 }

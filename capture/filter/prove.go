@@ -36,7 +36,7 @@ func (s *scan) prove(ctx context.Context) error {
 						w.Add(b[i*size : (i+1)*size])
 						left--
 						if image {
-							gone.add(s, pfn+i, b[i*size:(i+1)*size])
+							gone.add(s, pfn+i, sec.Map+(pfn+i-sec.Start)*size, b[i*size:(i+1)*size])
 						}
 					}
 				}

@@ -32,16 +32,18 @@ type part struct {
 	open  run    // of a compound page that reaches beyond the section
 	lead  uint64 // tails at the section's start
 	after uint64 // the page behind a part of a compound page
+	keep  []run  // pages whose struct pages share a page with an absurd one
 }
 
 // claim is a block of pages whose first one was judged for all of them.
 type claim struct {
 	run
 	kind claimKind
+	word uint64 // of all tails
 }
 
 func (p *part) reset(sec kernel.Section) {
-	*p = part{section: sec, drops: p.drops[:0], slab: p.slab[:0], reserved: p.reserved[:0]}
+	*p = part{section: sec, drops: p.drops[:0], slab: p.slab[:0], reserved: p.reserved[:0], keep: p.keep[:0]}
 }
 
 func appendRun(runs []run, start, end uint64, c Class) []run {
@@ -100,9 +102,48 @@ func (w *worker) scan(ctx context.Context, p *part) {
 		p.settle(min(c.end, sec.End))
 	}
 	// garbage would be judged by chance
-	if p.tally.implausible*8 > p.tally.scanned || p.broken() >= maxBroken {
+	if t := &p.tally; t.implausible*8 > t.scanned || p.broken() >= maxBroken || t.badOrder+t.crooked+p.broken() > maxCrooked || len(p.keep) > maxBroken {
 		p.drops, p.garbage, p.open = p.drops[:0], true, run{}
 	}
+	for _, k := range p.keep {
+		p.drops = without(p.drops, k)
+	}
+}
+
+// maxCrooked is how many blocks of a section may be where none of their size can
+// be: other CPUs were stopped in the middle of something. More, and the section
+// has other pages' struct pages.
+const maxCrooked = 1
+
+// absurd notes that the struct page of pfn, at va, cannot be one. What is in the
+// same page of memory as it is not believed either.
+func (p *part) absurd(pfn, va, pageSize, size uint64) {
+	before := va % pageSize / size
+	first := max(p.section.Start, pfn-min(before, pfn))
+	last := first + pageSize/size + 1 // a struct page may lie across the border
+	if n := len(p.keep); n > 0 && first <= p.keep[n-1].end {
+		p.keep[n-1].end = max(last, p.keep[n-1].end)
+		return
+	}
+	p.keep = append(p.keep, run{first, last, Kept})
+}
+
+// without takes the pages of k out of sorted runs.
+func without(runs []run, k run) []run {
+	var out []run
+	for _, r := range runs {
+		if r.end <= k.start || k.end <= r.start {
+			out = append(out, r)
+			continue
+		}
+		if r.start < k.start {
+			out = append(out, run{r.start, k.start, r.class})
+		}
+		if k.end < r.end {
+			out = append(out, run{k.end, r.end, r.class})
+		}
+	}
+	return out
 }
 
 func (p *part) broken() uint64 { return p.tally.badFree + p.tally.badTail }
@@ -191,8 +232,10 @@ func (w *worker) judge(p *part, b []byte, first, start, end uint64) uint64 {
 		v := decide(l, level, page, next, pfn, va, &p.tally)
 		w.first(p, page, pfn, v)
 		switch {
+		case v.absurd:
+			p.absurd(pfn, va, w.s.pageSize, size)
 		case v.claim != noClaim && v.class != Kept:
-			p.claim = claim{run{pfn, pfn + v.n, v.class}, v.claim}
+			p.claim = claim{run{pfn, pfn + v.n, v.class}, v.claim, l.TailWord(next)}
 		case v.class != Kept:
 			p.drops = appendRun(p.drops, pfn, pfn+1, v.class)
 		}
@@ -210,7 +253,7 @@ func (c *claim) proved(l *kernel.PageLayout, b []byte) uint64 {
 	if c.kind == claimFree {
 		return l.FreeRun(b)
 	}
-	return l.TailRun(b)
+	return l.TailRun(b, c.word)
 }
 
 // inside tells whether a page may be one of the block behind its first.
@@ -218,7 +261,7 @@ func (c *claim) inside(l *kernel.PageLayout, page, next []byte, va uint64) bool 
 	if c.kind == claimFree {
 		return l.IsInFree(page)
 	}
-	return l.IsTail(page) || l.IsForeign(page, next, va)
+	return l.IsForeign(page, next, va) // the head once more
 }
 
 // refuse gives up the claim: its pages are judged one by one, but for the

@@ -121,11 +121,12 @@ func (l *PageLayout) refs(p []byte) int32 {
 // IsPlain tells quickly that none of the other questions has a yes: no flag,
 // type or mapping, and nothing implausible. Most pages of a busy kernel are so.
 func (l *PageLayout) IsPlain(p []byte) bool {
-	if l.f(p)&l.special != 0 || l.m(p) != 0 || p[l.head]&1 != 0 {
+	f, h := l.f(p), l.TailWord(p)
+	if f&l.special != 0 || f>>48 == 0xffff || l.m(p) != 0 || h&1 != 0 || !kernelData(h) {
 		return false
 	}
-	mapcount := int32(l.t(p))
-	return mapcount >= -1 && l.refs(p) >= 0 && (mapcount != 0 || !l.IsBlank(p))
+	mapcount, refs := int32(l.t(p)), l.refs(p)
+	return mapcount >= -1 && (refs >= 0 && refs <= maxRefs || !l.hasRefcount) && (mapcount != 0 || !l.IsBlank(p))
 }
 
 // IsUninit tells that the kernel has not initialised this struct page: all its

@@ -23,7 +23,7 @@ func says(l *kernel.PageLayout, p, next []byte, pfn uint64) string {
 		{"plain", l.IsPlain(p)}, {"uninit", l.IsUninit(p)}, {"tail", l.IsTail(p)}, {"head", l.IsHead(p)},
 		{"slab", l.IsSlab(p)}, {"free", free}, {"unaccepted", l.IsUnaccepted(p)}, {"offline", l.IsOffline(p)},
 		{"poison", l.IsPoisoned(p)}, {"anon", l.IsAnon(p)}, {"cache", l.IsCache(p)}, {"private", l.IsPrivate(p)},
-		{"reserved", l.IsReserved(p)}, {"huge", huge}, {"absurd", !l.Plausible(p)},
+		{"reserved", l.IsReserved(p)}, {"huge", huge}, {"absurd", !l.Plausible(p, l.TailWord(p)&^63+64)},
 	} {
 		if x.yes {
 			b.WriteString(" " + x.name)

@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"math"
 	"math/bits"
 )
@@ -191,17 +190,30 @@ func (l *PageLayout) Compound(p, next []byte, pfn uint64) (order uint, huge bool
 	return order, huge && order >= minHuge
 }
 
-// Plausible tells whether this can be a struct page at all: garbage in its
-// place would be judged by chance. Slab and tail pages reuse the fields and
-// are not judged.
-func (l *PageLayout) Plausible(p []byte) bool {
-	if l.IsTail(p) || l.IsSlab(p) {
-		return true
-	}
-	if l.hasRefcount && int32(binary.LittleEndian.Uint32(p[l.refcount:])) < 0 {
+// kernelData tells that v can be an address of the kernel, a list's poison
+// (include/linux/poison.h), or nothing.
+func kernelData(v uint64) bool { return v == 0 || v>>56 == 0xff || v>>48 == 0xdead }
+
+// maxRefs is more references than a page ever has.
+const maxRefs = 1 << 30
+
+// maxCompound is the bytes of struct pages of the largest compound page, 16 GiB.
+const maxCompound = 16 << 30 / 4096 * 64
+
+// Plausible tells whether this can be a struct page at all, at address va:
+// garbage in its place would be judged by chance. Of slab and tail pages, which
+// reuse the fields, less is known than of others.
+func (l *PageLayout) Plausible(p []byte, va uint64) bool {
+	// flags end with the node and the zone, an address with all bits set
+	if l.f(p)>>48 == 0xffff {
 		return false
 	}
-	// a page on a list belongs to a kernel object or to none
-	m := binary.LittleEndian.Uint64(p[l.mapping:])
-	return l.f(p)&l.lru == 0 || m == 0 || m>>63 != 0
+	h := l.TailWord(p)
+	if h&1 != 0 {
+		return h>>56 == 0xff && (!l.pointers || h < va && va-h <= maxCompound)
+	}
+	if !kernelData(h) || l.hasRefcount && (l.refs(p) < 0 || l.refs(p) > maxRefs) {
+		return false
+	}
+	return l.IsSlab(p) || kernelData(l.m(p)&^3)
 }

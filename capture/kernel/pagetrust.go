@@ -70,13 +70,20 @@ func (l *PageLayout) FreeRun(b []byte) (n uint64) {
 	return n
 }
 
-// TailRun is how many of the struct pages in b, from its start on, are tails.
-func (l *PageLayout) TailRun(b []byte) (n uint64) {
-	for at := uint64(l.head); at < uint64(len(b)) && b[at]&1 != 0; at += l.Size {
+// TailRun is how many of the struct pages in b, from its start on, are tails
+// that belong together with a tail whose [PageLayout.TailWord] is word.
+func (l *PageLayout) TailRun(b []byte, word uint64) (n uint64) {
+	if word&1 == 0 {
+		return 0
+	}
+	for at := uint64(l.head); at < uint64(len(b)) && binary.LittleEndian.Uint64(b[at:]) == word; at += l.Size {
 		n++
 	}
 	return n
 }
+
+// TailWord is what all tails of one compound page have in common.
+func (l *PageLayout) TailWord(p []byte) uint64 { return binary.LittleEndian.Uint64(p[l.head:]) }
 
 // IsForeign tells that p, at address va, is no head of a compound page though
 // it looks like one: the tail behind it belongs to another. Where hugetlb
@@ -101,6 +108,16 @@ func (l *PageLayout) IsBacked(p []byte) (yes, known bool) {
 
 // IsBare tells that the page belongs to no process and no file.
 func (l *PageLayout) IsBare(p []byte) bool { return l.m(p) == 0 }
+
+// IsCrooked tells that the compound page whose second struct page is next, and
+// whose first is pfn, has an order that is sound but for its alignment.
+func (l *PageLayout) IsCrooked(next []byte, pfn uint64) bool {
+	if l.order < 0 || !l.IsTail(next) {
+		return false
+	}
+	order := uint(next[l.order])
+	return order > 0 && order <= 34-l.pageShift && pfn&(1<<order-1) != 0
+}
 
 // Witness collects the struct pages of memory that was reserved when the
 // kernel booted, as its image and its struct pages themselves are. It is known
