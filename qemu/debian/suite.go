@@ -159,14 +159,17 @@ func (s *Suite) Kernel(ctx context.Context, prefix, flavour string, progress io.
 	return nil, fmt.Errorf("debian: suite %s: %w", s.Name, errors.Join(errs...))
 }
 
-// cached is the newest kernel of the suite's cache.
+// cached is the newest kernel of the cache, which the machine's own release may have
+// brought there.
 func (s *Suite) cached(prefix, flavour string) *Kernel {
-	roots, _ := filepath.Glob(filepath.Join(s.dir, "kernels", prefix+"*-"+flavour+"_*"))
 	var releases []string
 	byRelease := map[string]string{}
-	for _, root := range roots {
-		release, _, _ := strings.Cut(filepath.Base(root), "_")
-		releases, byRelease[release] = append(releases, release), root
+	for _, dir := range []string{s.cache, s.dir} {
+		roots, _ := filepath.Glob(filepath.Join(dir, "kernels", prefix+"*-"+flavour+"_*"))
+		for _, root := range roots {
+			release, _, _ := strings.Cut(filepath.Base(root), "_")
+			releases, byRelease[release] = append(releases, release), root
+		}
 	}
 	slices.SortFunc(releases, newerFirst)
 	for _, r := range releases {

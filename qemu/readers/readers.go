@@ -140,7 +140,8 @@ mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/mnt"
 i=0
 while [ $i -lt $n ]; do
-	: >"$root/mnt/$i"; mount --bind "$1" "$root/mnt/$i"; shift; i=$((i+1))
+	if [ -d "$1" ]; then mkdir "$root/mnt/$i"; else : >"$root/mnt/$i"; fi
+	mount --bind "$1" "$root/mnt/$i"; shift; i=$((i+1))
 done
 exec chroot "$root" "$@"`
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -74,6 +75,7 @@ func fill(s *spec.Spec) error {
 	}
 	if s.Poison {
 		for _, kind := range []string{"poison", "soft", "poisonhuge"} {
+			// A worker that dies of its memory has done its work.
 			if err := start(kind, 4); err != nil {
 				say("%s%s: %v", spec.Uncovered, kind, err)
 			}
@@ -88,6 +90,8 @@ func fill(s *spec.Spec) error {
 	}
 	return nil
 }
+
+var errNotUp = errors.New("it did not come up")
 
 // start starts a worker and waits until it holds its memory, or has ended.
 func start(kind string, n int) error {
@@ -107,7 +111,7 @@ func start(kind string, n int) error {
 	case "done":
 		return cmd.Wait()
 	default:
-		return errors.Join(fmt.Errorf("worker %s: %s", kind, text), cmd.Wait())
+		return fmt.Errorf("worker %s: %q, %w", kind, text, cmp.Or(cmd.Wait(), errNotUp))
 	}
 }
 
@@ -143,8 +147,12 @@ func balloon(mib int) error {
 	if err != nil {
 		return err
 	}
-	say("%s", spec.Inflate)
-	for range 600 {
+	for i := range 600 {
+		// Again and again: a line may sit in the emulated serial port until the
+		// next one pushes it out.
+		if i%10 == 0 {
+			say("%s", spec.Inflate)
+		}
 		now, err := memTotal()
 		if err != nil {
 			return err

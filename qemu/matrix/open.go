@@ -1,0 +1,244 @@
+package matrix
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gokdump/gokdump/capture/pfnset"
+	"github.com/gokdump/gokdump/qemu/matrix/spec"
+)
+
+//go:embed kdf.py
+var kdfScript string
+
+//go:embed facts.py
+var factsScript string
+
+// libkdumpfile reads every page that a dump stores from dump and core through
+// libkdumpfile, compares them, and gives their number.
+func (c *checker) libkdumpfile(ctx context.Context, path string, stored *pfnset.Set) (uint64, error) {
+	script, err := c.file("kdf.py", []byte(kdfScript))
+	if err != nil {
+		return 0, err
+	}
+	b := make([]byte, (c.mem.limit+7)/8)
+	stored.Bytes(b, 0)
+	bits, err := c.file("stored.pfns", b)
+	if err != nil {
+		return 0, err
+	}
+	out, err := c.Readers.Run(ctx, []string{script, c.core.Path, path, bits}, "python3", "@0", "@1", "@2", "@3", strconv.FormatUint(c.mem.limit, 10))
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(out), 10, 64)
+	if err != nil || n != stored.Len() {
+		return 0, fmt.Errorf("libkdumpfile compared %.100q pages of %d", out, stored.Len())
+	}
+	return n, nil
+}
+
+func (c *checker) file(name string, data []byte) (string, error) {
+	path := filepath.Join(c.work, name)
+	return path, os.WriteFile(path, data, 0o644)
+}
+
+// facts are what facts.py says; only what is judged by itself is named here.
+type facts struct {
+	Release string                     `json:"release"`
+	Frames  []string                   `json:"frames"`
+	CPUs    map[string]json.RawMessage `json:"cpus"`
+	Tasks   map[string]struct {
+		Comm string `json:"comm"`
+	} `json:"tasks"`
+	Modules   map[string]string          `json:"modules"`
+	Slabs     map[string]json.RawMessage `json:"slabs"`
+	FiveLevel bool                       `json:"five_level"`
+	Dmesg     string                     `json:"dmesg"`
+}
+
+// drgn finds the same in the dump as in the core, and what must be there.
+func (c *checker) drgn(ctx context.Context, path string) (string, error) {
+	script, err := c.file("facts.py", []byte(factsScript))
+	if err != nil {
+		return "", err
+	}
+	run := func(path string) (string, error) {
+		return c.Readers.Run(ctx, []string{script, c.core.Kernel.Debug, path}, "drgn", "-q", "-s", "@1", "-c", "@2", "@0")
+	}
+	want, err := c.kept("drgn", factsScript, func() (string, error) { return run(c.core.Path) })
+	if err != nil {
+		return "", fmt.Errorf("the core itself: %w", err)
+	}
+	got, err := run(path)
+	if err != nil {
+		return "", err
+	}
+	if got != want {
+		return "", fmt.Errorf("not the same as in the core: %s", firstDifference(want, got))
+	}
+	var f facts
+	if err := json.Unmarshal([]byte(got), &f); err != nil {
+		return "", err
+	}
+	var errs []error
+	must := func(ok bool, format string, a ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, a...))
+		}
+	}
+	must(f.Release == c.core.Kernel.Release, "release %q", f.Release)
+	must(len(f.CPUs) == 2, "%d CPUs", len(f.CPUs))
+	must(len(f.Tasks) >= 50, "%d tasks", len(f.Tasks))
+	must(len(f.Slabs) >= 60, "%d slab caches", len(f.Slabs))
+	must(f.FiveLevel == strings.Contains(c.core.Case.CPU, "la57"), "five-level paging: %v", f.FiveLevel)
+	for _, fn := range []string{"panic", "sysrq_handle_crash"} {
+		must(slices.Contains(f.Frames, fn), "the backtrace %q lacks %s", f.Frames, fn)
+	}
+	for _, mod := range []string{"virtio_blk", "virtio_balloon", "ext4"} {
+		must(f.Modules[mod] != "", "no module %s", mod)
+	}
+	workers := 0
+	for _, t := range f.Tasks {
+		if t.Comm == spec.WorkerName {
+			workers++
+		}
+	}
+	must(workers >= c.core.Case.Spec.Workers, "%d workers of %d", workers, c.core.Case.Spec.Workers)
+	c.log[ColDrgn] = f.Dmesg
+	return fmt.Sprintf("%d tasks, %d modules", len(f.Tasks), len(f.Modules)), errors.Join(errs...)
+}
+
+// crashCommands work without a terminal and look at most of what a dump must hold.
+var crashCommands = []string{"sys", "bt -a", "ps", "mod", "kmem -s", "kmem -i"}
+
+// crash finds the same in the dump as in the core. A kernel that crash cannot make
+// anything of, even in the core, is said so.
+func (c *checker) crash(ctx context.Context, path string) (string, error) {
+	run := func(path string) (string, error) {
+		out, err := c.Readers.Crash(ctx, c.core.Kernel.Debug, path, crashCommands...)
+		if err != nil {
+			return "", err
+		}
+		var b strings.Builder
+		for _, command := range crashCommands {
+			fmt.Fprintf(&b, "== %s\n", command)
+			for line := range strings.Lines(out[command]) {
+				if !strings.Contains(line, "DUMPFILE:") { // names the file
+					b.WriteString(line)
+				}
+			}
+		}
+		return b.String(), nil
+	}
+	want, err := c.kept("crash", strings.Join(crashCommands, "\n"), func() (string, error) {
+		out, err := run(c.core.Path)
+		if err != nil && ctx.Err() == nil {
+			return unsupported + err.Error(), nil
+		}
+		return out, err
+	})
+	if err != nil {
+		return "", err
+	}
+	if complaint, ok := strings.CutPrefix(want, unsupported); ok {
+		_, after, _ := strings.Cut(complaint, "crash complains: ")
+		first, _, _ := strings.Cut(strings.TrimSpace(after), "\n")
+		return fmt.Sprintf("not this kernel, nor its core: %.60s", first), nil
+	}
+	got, err := run(path)
+	if err != nil {
+		return "", err
+	}
+	if got != want {
+		return "", fmt.Errorf("not the same as in the core: %s", firstDifference(want, got))
+	}
+	if !strings.Contains(got, "sysrq_handle_crash") || !strings.Contains(got, spec.WorkerName) {
+		return "", errors.New("the panic's backtrace or the workers are not there")
+	}
+	return "same as core", nil
+}
+
+// unsupported begins what is kept of a core that crash cannot open.
+const unsupported = "UNSUPPORTED "
+
+// kept gives what a reader said of the core, which it is asked once.
+func (c *checker) kept(reader, question string, ask func() (string, error)) (string, error) {
+	name := filepath.Join(c.core.Dir, fmt.Sprintf("%s-%.6x.txt", reader, sha256.Sum256([]byte(question))))
+	if b, err := os.ReadFile(name); err == nil {
+		return string(b), nil
+	}
+	out, err := ask()
+	if err != nil {
+		return "", err
+	}
+	return out, errors.Join(os.WriteFile(name+".part", []byte(out), 0o644), os.Rename(name+".part", name))
+}
+
+// callerColumn is what makedumpfile puts behind the time of each line.
+var callerColumn = regexp.MustCompile(`(?m)^(\[ *\d+\.\d{6}\] )\[ *[TC]\d+\] `)
+
+// dmesg compares the log that we read with that of drgn and of makedumpfile, and
+// with the one that kdump-init saved.
+func (c *checker) dmesg(ctx context.Context, path string) (string, error) {
+	ours, err := exec.CommandContext(ctx, c.Command("kdump-vmcore"), "dmesg", path).Output()
+	if err != nil {
+		return "", fmt.Errorf("kdump-vmcore dmesg: %w", err)
+	}
+	if drgn := c.log[ColDrgn]; drgn != "" && drgn != string(ours) {
+		return "", fmt.Errorf("not drgn's: %s", firstDifference(drgn, string(ours)))
+	}
+	out, err := c.file("dmesg", nil)
+	if err != nil {
+		return "", err
+	}
+	if _, err := c.Readers.Run(ctx, []string{path, out}, "makedumpfile", "-f", "--dump-dmesg", "@0", "@1"); err != nil {
+		// It knows zlib, lzo and zstd only.
+		if !strings.Contains(path, "snappy") {
+			return "", err
+		}
+	} else {
+		b, err := os.ReadFile(out)
+		if err != nil {
+			return "", err
+		}
+		if theirs := callerColumn.ReplaceAllString(string(b), "$1"); theirs != string(ours) {
+			return "", fmt.Errorf("not makedumpfile's: %s", firstDifference(theirs, string(ours)))
+		}
+	}
+	if c.core.Captured != "" {
+		b, err := os.ReadFile(filepath.Join(c.core.Captured, "vmcore-dmesg.txt"))
+		if err != nil {
+			return "", err
+		}
+		if string(b) != string(ours) {
+			return "", fmt.Errorf("not kdump-init's: %s", firstDifference(string(b), string(ours)))
+		}
+	}
+	return fmt.Sprintf("%d lines", strings.Count(string(ours), "\n")), nil
+}
+
+// firstDifference shows where two texts part.
+func firstDifference(want, got string) string {
+	n := min(len(want), len(got))
+	at := n
+	for i := range n {
+		if want[i] != got[i] {
+			at = i
+			break
+		}
+	}
+	from := max(0, at-80)
+	return fmt.Sprintf("at byte %d: want %.200q, got %.200q", at, want[from:], got[from:])
+}

@@ -1,0 +1,105 @@
+package matrix
+
+import (
+	"slices"
+)
+
+// rule explains why a page is in one set and not in the other. It looks at the page.
+type rule struct {
+	name string
+	// why justifies the difference, for the reader of the table.
+	why string
+	// ours is true for pages that only our dump stores.
+	ours  bool
+	holds func(m *memory, level int, pfn uint64) bool
+}
+
+// rules are all the differences that there may be, each with its cause. They are
+// asked in this order.
+var rules = []rule{
+	{
+		name: "image",
+		why:  "a page of the kernel's own image: we never leave one out, makedumpfile does where its struct page looks free or cached",
+		ours: true,
+		holds: func(m *memory, _ int, pfn uint64) bool {
+			return slices.ContainsFunc(m.image, func(r pfns) bool { return r.start <= pfn && pfn < r.end })
+		},
+	},
+	{
+		name: "ragged",
+		why:  "a page of which only a part is RAM: we keep that part, makedumpfile loses it in some of its modes",
+		ours: true,
+		holds: func(m *memory, _ int, pfn uint64) bool {
+			_, found := slices.BinarySearch(m.ragged, pfn)
+			return found
+		},
+	},
+	{
+		name: "poisoned-tail",
+		why:  "a page with a memory error inside a compound page: makedumpfile looks at the first page only, and would read it",
+		holds: func(m *memory, _ int, pfn uint64) bool {
+			p := m.structPage(pfn)
+			return p != nil && m.tail(p) && m.has(p, "PG_hwpoison")
+		},
+	},
+	{
+		name: "tail-as-user",
+		why:  "7.1 renamed page.compound_head to page.compound_info, which makedumpfile does not know: it judges the pages inside a compound page by themselves, and drops those that look anonymous",
+		ours: true,
+		holds: func(m *memory, level int, pfn uint64) bool {
+			if _, renamed := m.info.Offset("page.compound_info"); !renamed || level&8 == 0 {
+				return false
+			}
+			p := m.structPage(pfn)
+			return p != nil && m.tail(p) && m.u64(p, "page.mapping")&1 != 0 && !m.droppable(pfn)
+		},
+	},
+	{
+		name: "section-flag",
+		why:  "mem_section has a flag in bit 5 since 6.15, which makedumpfile takes for a part of the address: it misreads all struct pages of the section",
+		holds: func(m *memory, level int, pfn uint64) bool {
+			return level&31 > 1 && m.sectionFlags(pfn)&0x20 != 0
+		},
+	},
+	{
+		name: "section-flag",
+		why:  "the same, where garbage looked like a page to leave out",
+		ours: true,
+		holds: func(m *memory, level int, pfn uint64) bool {
+			return level&31 > 1 && m.sectionFlags(pfn)&0x20 != 0
+		},
+	},
+	{
+		name:  "waiters",
+		why:   "since 6.10 bit 7 of the flags is PG_waiters, which makedumpfile takes for PG_slab: it keeps the page",
+		holds: waiters,
+	},
+	{
+		name:  "waiters-lost",
+		why:   "the same with an anonymous page: taken for slab, it is no user page, and makedumpfile drops it as page cache",
+		ours:  true,
+		holds: waiters,
+	},
+}
+
+// waiters tells that the first page of pfn's compound page has PG_waiters, in a kernel
+// that exports no PG_slab.
+func waiters(m *memory, _ int, pfn uint64) bool {
+	if _, ok := m.flags["PG_slab"]; ok {
+		return false
+	}
+	_, p := m.head(pfn)
+	return p != nil && m.u64(p, "page.flags")&(1<<7) != 0
+}
+
+// droppable tells that the compound page of pfn is user memory or page cache itself.
+func (m *memory) droppable(pfn uint64) bool {
+	_, p := m.head(pfn)
+	return p == nil || m.mapcount(p)>>24 != 0xf5 && (m.u64(p, "page.mapping")&1 != 0 || m.has(p, "PG_lru") || m.mapcount(p)>>24 == 0xf4)
+}
+
+// has tells whether a flag that the kernel exports is set.
+func (m *memory) has(p []byte, flag string) bool {
+	n, ok := m.flags[flag]
+	return ok && m.u64(p, "page.flags")>>n&1 != 0
+}

@@ -1,0 +1,31 @@
+package readers
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/gokdump/gokdump/qemu/debian"
+)
+
+// newestSuite is where Debian's newest readers are.
+const newestSuite = "sid"
+
+// Newest gives the newest readers that Debian has, in a small system of its
+// development release, which needs root. One that is in the cache serves.
+func Newest(ctx context.Context, cache string, progress io.Writer) (*Readers, error) {
+	// debootstrap does not see that python3-libkdumpfile needs the last one.
+	root, err := debian.Root(ctx, cache, newestSuite, append(slices.Clone(packages), "python3-cffi-backend"), progress)
+	if err != nil {
+		return nil, fmt.Errorf("readers: %w", err)
+	}
+	return &Readers{root: root}, nil
+}
+
+// Run runs a program where r's readers are and gives what it printed. In its
+// arguments, @0 stands for the first of the files and so on; a file may be a
+// directory, and may be written to.
+func (r *Readers) Run(ctx context.Context, files []string, argv ...string) (string, error) {
+	return r.run(ctx, slices.Clone(files), slices.Clone(argv)...)
+}
