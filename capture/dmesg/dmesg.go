@@ -82,10 +82,11 @@ func Read(info *kernel.Info, s *kernel.Space) (*Log, error) {
 func read(info *kernel.Info, mem memory) (*Log, error) {
 	l := &Log{mem: mem}
 	var err error
+	var note string
 	switch f := (fields{info: info}); {
-	case f.has("prb"):
+	case f.has("prb"), f.has("printk_rb_static"):
 		l.Layout = "printk_ringbuffer"
-		l.ring, err = newRingbuffer(&f, mem)
+		l.ring, note, err = findRingbuffer(info, mem)
 	case f.has("log_buf") && f.has("log_first_idx"):
 		l.Layout = "records"
 		_, l.Callers = info.Offset("printk_log.caller_id")
@@ -106,6 +107,9 @@ func read(info *kernel.Info, mem memory) (*Log, error) {
 		return true
 	})
 	l.Warnings = bad.lines()
+	if note != "" {
+		l.Warnings = append([]string{note}, l.Warnings...)
+	}
 	return l, nil
 }
 

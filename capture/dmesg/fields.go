@@ -16,7 +16,17 @@ const maxStruct = 4096
 // that one error names it all.
 type fields struct {
 	info  *kernel.Info
+	usual map[string]uint64 // sizes and offsets to take in place of info's, if not nil
 	wrong []string
+}
+
+// look is the value of a key like SIZE(name).
+func (f *fields) look(kind, name string, get func(string) (uint64, bool)) (uint64, bool) {
+	if f.usual != nil {
+		v, ok := f.usual[kind+"("+name+")"]
+		return v, ok
+	}
+	return get(name)
 }
 
 func (f *fields) has(symbol string) bool {
@@ -34,7 +44,7 @@ func (f *fields) symbol(name string) uint64 {
 
 // size is the size of a structure in bytes, from 1 to maxStruct.
 func (f *fields) size(name string) uint64 {
-	n, ok := f.info.Size(name)
+	n, ok := f.look("SIZE", name, f.info.Size)
 	if !ok || n == 0 || n > maxStruct {
 		f.wrong = append(f.wrong, fmt.Sprintf("SIZE(%s) is missing or not sound (%d)", name, n))
 		return maxStruct
@@ -44,12 +54,29 @@ func (f *fields) size(name string) uint64 {
 
 // offset is the offset of a field of width bytes inside a structure of size bytes.
 func (f *fields) offset(name string, width, size uint64) uint64 {
-	n, ok := f.info.Offset(name)
+	n, ok := f.look("OFFSET", name, f.info.Offset)
 	if !ok || size < width || n > size-width {
 		f.wrong = append(f.wrong, fmt.Sprintf("OFFSET(%s) is missing or not sound (%d)", name, n))
 		return 0
 	}
 	return n
+}
+
+// part is a member of struct printk_info.
+type part struct {
+	name     string
+	at, size uint64
+}
+
+// apart makes sure that the members do not overlap.
+func (f *fields) apart(parts []part) {
+	for i, a := range parts {
+		for _, b := range parts[:i] {
+			if a.at < b.at+b.size && b.at < a.at+a.size {
+				f.wrong = append(f.wrong, fmt.Sprintf("OFFSET(printk_info.%s) %d and OFFSET(printk_info.%s) %d overlap", b.name, b.at, a.name, a.at))
+			}
+		}
+	}
 }
 
 func (f *fields) err() error {

@@ -60,7 +60,7 @@ func TestRead(t *testing.T) {
 }
 
 func TestReadNoLog(t *testing.T) {
-	m := synth.New(synth.Options{Drop: []string{"SYMBOL(prb)"}})
+	m := synth.New(synth.Options{Drop: []string{"SYMBOL(prb)", "SYMBOL(printk_rb_static)"}})
 	info, err := kernel.ParseInfo(m.Info)
 	if err != nil {
 		t.Fatal(err)

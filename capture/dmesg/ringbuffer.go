@@ -41,9 +41,14 @@ type ringbuffer struct {
 	level                        bool // facility and level lie between text_len and caller_id
 }
 
-func newRingbuffer(f *fields, mem memory) (*ringbuffer, error) {
+// newRingbuffer reads the ring at address at, or where the pointer prb points if
+// that is 0.
+func newRingbuffer(f *fields, mem memory, at uint64) (*ringbuffer, error) {
 	r := &ringbuffer{}
-	prb := f.symbol("prb")
+	var prb uint64
+	if at == 0 {
+		prb = f.symbol("prb")
+	}
 	ringSize := f.size("printk_ringbuffer")
 	descRingSize, dataRingSize := f.size("prb_desc_ring"), f.size("prb_data_ring")
 	descRing := f.offset("printk_ringbuffer.desc_ring", descRingSize, ringSize)
@@ -68,13 +73,16 @@ func newRingbuffer(f *fields, mem memory) (*ringbuffer, error) {
 	r.textLen = f.offset("printk_info.text_len", 2, r.infoSize)
 	r.caller = f.offset("printk_info.caller_id", 4, r.infoSize)
 	r.level = r.caller == r.textLen+4
+	f.apart([]part{{"seq", r.seq, 8}, {"ts_nsec", r.ts, 8}, {"text_len", r.textLen, 2}, {"caller_id", r.caller, 4}})
 	if err := f.err(); err != nil {
 		return nil, err
 	}
 
-	at, err := number(mem, prb, 8)
-	if err != nil {
-		return nil, fmt.Errorf("read the pointer prb at %#x: %w", prb, err)
+	if at == 0 {
+		var err error
+		if at, err = number(mem, prb, 8); err != nil {
+			return nil, fmt.Errorf("read the pointer prb at %#x: %w", prb, err)
+		}
 	}
 	b := make([]byte, ringSize)
 	if err := mem.ReadVirt(b, at); err != nil {

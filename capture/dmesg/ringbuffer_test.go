@@ -158,13 +158,13 @@ func TestRingbufferHead(t *testing.T) {
 		name, want string
 		lines      func(*fakeRing) []string
 	}{
-		{"keys missing", "SIZE(printk_info) is missing or not sound (0), OFFSET(printk_info.seq) is missing", func(r *fakeRing) []string {
+		{"keys missing", "", func(r *fakeRing) []string {
 			return cut(cut(r.lines(), "SIZE(printk_info)"), "OFFSET(printk_info.seq)")
 		}},
-		{"offset outside", "OFFSET(prb_desc.state_var)", func(r *fakeRing) []string {
+		{"offset outside", "", func(r *fakeRing) []string {
 			return append(cut(r.lines(), "OFFSET(prb_desc.state"), "OFFSET(prb_desc.state_var)=20")
 		}},
-		{"size absurd", "SIZE(printk_ringbuffer)", func(r *fakeRing) []string {
+		{"size absurd", "", func(r *fakeRing) []string {
 			return append(cut(r.lines(), "SIZE(printk_ringb"), "SIZE(printk_ringbuffer)=99999999999")
 		}},
 		{"pointer unreadable", "pointer prb", func(r *fakeRing) []string {
@@ -185,7 +185,14 @@ func TestRingbufferHead(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := sound()
-			if _, err := read(parse(t, tt.lines(r)...), &r.flat); err == nil || !strings.Contains(err.Error(), tt.want) {
+			l, err := read(parse(t, tt.lines(r)...), &r.flat)
+			if tt.want == "" { // made up for, and told
+				if err != nil || len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0], "does not fit the log") {
+					t.Errorf("%+v, error %v", l, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
 		})
