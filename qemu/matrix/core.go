@@ -127,7 +127,7 @@ func (m *Maker) crash(ctx context.Context, dir string, k *debian.Kernel, c Case,
 	defer os.RemoveAll(sockets)
 	monitor := filepath.Join(sockets, "qmp")
 	opts := qemu.Opts{
-		Kernel: k.Image, Initrd: guest, Append: "panic=30 crashkernel=" + reserve(k) + " " + c.Append,
+		Kernel: k.Image, Initrd: guest, Append: "no_timer_check panic=30 crashkernel=" + reserve(k) + " " + c.Append,
 		MemoryMiB: c.MemoryMiB, CPU: c.CPU, Accel: qemu.TCG,
 		Drives:  []qemu.Drive{{Path: raw}, {Path: target}},
 		Timeout: machineTime, Log: filepath.Join(dir, "console.log"), Tee: progress,
