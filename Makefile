@@ -44,6 +44,11 @@ test-unit: ## unit tests and tests of the commands; needs nothing but Go
 test-vm: ## crash real kernels in virtual machines
 	$(GO) test -tags vm -count=1 -timeout 30m -parallel 2 -v ./qemu/smoke
 
+.PHONY: bench
+bench: setup ## compare with makedumpfile; writes docs/bench.md
+	@scripts/slow "compiling the comparison" $(GO) build -o build/tools/ ./qemu/bench
+	@build/tools/bench $(BENCHFLAGS)
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for some seconds
 	@GO="$(GO)" scripts/fuzz 3s

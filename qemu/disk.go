@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -120,4 +122,25 @@ func CheckExt4(ctx context.Context, image string) error {
 		return fmt.Errorf("qemu: e2fsck finds %s unsound (exit %s):\n%s", image, strconv.Itoa(exit.ExitCode()), strings.TrimSpace(out))
 	}
 	return err
+}
+
+// PutFiles writes files of the host into an ext4 image without mounting it: names
+// in it, without a leading slash, whose directories exist, and what they are on the
+// host.
+func PutFiles(ctx context.Context, image string, files map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		// debugfs exits 0 whatever happens and splits its command at spaces.
+		for _, p := range []string{image, name, files[name]} {
+			if strings.ContainsAny(p, "\" \t\n") {
+				return fmt.Errorf("qemu: put files: debugfs cannot take the path %q", p)
+			}
+		}
+		if _, err := runTool(ctx, "debugfs", "-w", "-R", "write "+files[name]+" "+name, image); err != nil {
+			return err
+		}
+		if out, err := runTool(ctx, "debugfs", "-R", "stat "+name, image); err != nil || !strings.Contains(out, "Type: regular") {
+			return fmt.Errorf("qemu: put %s into %s as %s: it did not arrive: %v", files[name], image, name, err)
+		}
+	}
+	return nil
 }
