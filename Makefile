@@ -35,6 +35,7 @@ test: ## everything, from nothing: what CI runs
 	@$(MAKE) --no-print-directory test-unit
 	@$(MAKE) --no-print-directory fuzz
 	@$(MAKE) --no-print-directory test-vm
+	@$(MAKE) --no-print-directory test-matrix-short
 
 .PHONY: test-unit
 test-unit: ## unit tests and tests of the commands; needs nothing but Go
@@ -43,6 +44,16 @@ test-unit: ## unit tests and tests of the commands; needs nothing but Go
 .PHONY: test-vm
 test-vm: ## crash real kernels in virtual machines
 	$(GO) test -tags vm -count=1 -timeout 30m -parallel 2 -v ./qemu/smoke
+
+.PHONY: test-matrix
+test-matrix: setup ## compare dumps of all kernels, page by page; writes docs/matrix.md
+	@scripts/slow "compiling the matrix" $(GO) build -o build/tools/matrix ./qemu/matrix/run
+	@build/tools/matrix $(MATRIXFLAGS)
+
+.PHONY: test-matrix-short
+test-matrix-short: setup ## the same for one kernel at three levels
+	@scripts/slow "compiling the matrix" $(GO) build -o build/tools/matrix ./qemu/matrix/run
+	@build/tools/matrix -short
 
 .PHONY: bench
 bench: setup ## compare with makedumpfile; writes docs/bench.md

@@ -115,7 +115,9 @@ func (m *Matrix) Versions(ctx context.Context) (*Result, error) {
 	return r, nil
 }
 
-var uncoveredLine = regexp.MustCompile(regexp.QuoteMeta(spec.Marker+spec.Uncovered) + `(\w+)`)
+// uncoveredLine is a worker that the kernel refused its memory. One that died of a memory
+// error was not refused.
+var uncoveredLine = regexp.MustCompile(regexp.QuoteMeta(spec.Marker+spec.Uncovered) + `(\w+): .*invalid argument`)
 
 // Note takes from a core's console what its kernel could not be made to do.
 func (r *Result) Note(core *Core) {

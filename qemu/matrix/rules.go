@@ -62,7 +62,7 @@ var rules = []rule{
 		},
 	},
 	{
-		name: "section-flag",
+		name: "section-garbage",
 		why:  "the same, where garbage looked like a page to leave out",
 		ours: true,
 		holds: func(m *memory, level int, pfn uint64) bool {

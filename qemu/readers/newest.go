@@ -16,7 +16,17 @@ const newestSuite = "sid"
 // development release, which needs root. One that is in the cache serves.
 func Newest(ctx context.Context, cache string, progress io.Writer) (*Readers, error) {
 	// debootstrap does not see that python3-libkdumpfile needs the last one.
-	root, err := debian.Root(ctx, cache, newestSuite, append(slices.Clone(packages), "python3-cffi-backend"), progress)
+	return inSuite(ctx, cache, newestSuite, append(slices.Clone(packages), "python3-cffi-backend"), progress)
+}
+
+// Released gives readers of a Debian release in a small system, as [Get] does where
+// the machine's own are too old; unlike those, they come with all programs.
+func Released(ctx context.Context, cache string, progress io.Writer) (*Readers, error) {
+	return inSuite(ctx, cache, suite, packages, progress)
+}
+
+func inSuite(ctx context.Context, cache, suite string, packages []string, progress io.Writer) (*Readers, error) {
+	root, err := debian.Root(ctx, cache, suite, packages, progress)
 	if err != nil {
 		return nil, fmt.Errorf("readers: %w", err)
 	}

@@ -76,11 +76,15 @@ func run(ctx context.Context, o options) error {
 	}
 	m := &matrix.Matrix{Maker: matrix.Maker{Cache: cache, Work: dir}}
 	log := steps.New(os.Stdout)
-	if err := log.Do("compiling; the newest readers (about 300 MB once)", func(step *steps.Step) error {
+	get, what := readers.Newest, "compiling; the newest readers (about 300 MB once)"
+	if o.short {
+		get, what = readers.Released, "compiling"
+	}
+	if err := log.Do(what, func(step *steps.Step) error {
 		if err := m.Compile(ctx); err != nil {
 			return err
 		}
-		m.Readers, err = readers.Newest(ctx, cache, step)
+		m.Readers, err = get(ctx, cache, step)
 		return err
 	}); err != nil {
 		return err

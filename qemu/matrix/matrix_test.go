@@ -1,0 +1,126 @@
+package matrix
+
+import (
+	"bufio"
+	"strings"
+	"testing"
+
+	"github.com/gokdump/gokdump/capture/kernel"
+	"github.com/gokdump/gokdump/capture/pfnset"
+)
+
+func TestSplice(t *testing.T) {
+	doc := "a\n" + begin + "old\n" + end + "z\n"
+	if got := string(Splice([]byte(doc), "new\n")); got != "a\n"+begin+"new\n"+end+"z\n" {
+		t.Errorf("%q", got)
+	}
+	for _, doc := range []string{"", "a\n", begin, end + begin, end} {
+		if got := string(Splice([]byte(doc), "new\n")); got != doc {
+			t.Errorf("%q became %q", doc, got)
+		}
+	}
+}
+
+func TestTableNamesDifferences(t *testing.T) {
+	r := Result{Reference: "1.7.8", Drgn: "0.3.0", Crash: "9.0.2", Kernels: []string{"7.2"}, Rows: []Row{
+		{Kernel: "7.2", Case: "usual", Level: 8, Codec: "lzo", Cells: map[string]string{ColStored: "120", ColReference: "100", ColDrgn: "50 tasks"},
+			Differences: map[string]uint64{"tail-as-user": 20, "section-flag": 7}},
+		{Kernel: "7.2", Case: "usual", Level: 31, Codec: "zstd", Cells: map[string]string{ColStored: "30", ColCrash: "FAILED"}, Errors: []string{"crash: bad"}},
+	}}
+	table := r.Table()
+	for _, s := range []string{"100 +20 tail-as-user −7 section-flag", "FAILED", "kernel"} {
+		if !strings.Contains(table, s) {
+			t.Errorf("the table lacks %q:\n%s", s, table)
+		}
+	}
+	if lines := strings.Split(strings.TrimSpace(table), "\n"); len(lines) != 4 || len([]rune(lines[0])) != len([]rune(lines[2])) {
+		t.Errorf("not aligned:\n%s", table)
+	}
+	for _, s := range []string{"| 150 ", "20 tail-as-user, 7 section-flag", "FAILED", "opens"} {
+		if !strings.Contains(r.Summary(), s) {
+			t.Errorf("the summary lacks %q:\n%s", s, r.Summary())
+		}
+	}
+	if errs := r.Errors(); len(errs) != 1 {
+		t.Errorf("%q", errs)
+	}
+	if doc := string(r.Document()); !strings.Contains(doc, table) || !strings.Contains(doc, "PG_waiters") {
+		t.Error("the document lacks the table or the reasons")
+	}
+}
+
+func TestDumpsCoverLevelsAndCodecs(t *testing.T) {
+	levels, codecs := map[int]bool{}, map[string]bool{}
+	for _, d := range dumps(&Core{Case: Cases[0]}, false) {
+		levels[d.level] = true
+		if d.level == 31 {
+			codecs[d.codec] = d.readers
+		}
+	}
+	if len(levels) != len(Levels) || len(codecs) != len(Codecs)+1 {
+		t.Errorf("levels %v, codecs %v", levels, codecs)
+	}
+	for codec, opened := range codecs {
+		if !opened {
+			t.Errorf("%s is opened in no reader", codec)
+		}
+	}
+}
+
+func TestAnswer(t *testing.T) {
+	in := bufio.NewScanner(strings.NewReader("{\"QMP\": {}}\n{\"return\": {}}\n{\"event\": \"X\"}\n{\"error\": {\"desc\": \"no balloon\"}}\n"))
+	if err := answer(in); err != nil {
+		t.Error(err)
+	}
+	if err := answer(in); err == nil || !strings.Contains(err.Error(), "no balloon") {
+		t.Errorf("%v", err)
+	}
+	if err := answer(in); err == nil {
+		t.Error("the end of the connection is no answer")
+	}
+}
+
+// A machine's console comes in pieces: no piece of a line may count as the line.
+func TestSizeLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"[ 1.0] MATRIX: core 816889856\r\n": "816889856",
+		"[ 1.0] MATRIX: core 8168":          "none",
+		"[ 1.0] MATRIX: failed: x\r\n":      "",
+		"[ 1.0] MATRIX: failed: x":          "none",
+	} {
+		got := "none"
+		if m := sizeLine.FindStringSubmatch(text); m != nil {
+			got = m[1]
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestDifferencesNeedACause(t *testing.T) {
+	info, err := kernel.ParseInfo([]byte("OSRELEASE=7.2.0\nPAGESIZE=4096\nNUMBER(PG_hwpoison)=20\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &memory{info: info, memmap: &kernel.MemMap{}, limit: 64, image: []pfns{{5, 7}}, ragged: []uint64{4}}
+	all, none := pfnset.New(64), pfnset.New(64)
+	for _, pfn := range []uint64{4, 5, 6} {
+		all.Add(pfn)
+	}
+	named, err := m.differences(31, all, none)
+	if err != nil || named["image"] != 2 || named["ragged"] != 1 || len(named) != 2 {
+		t.Errorf("explained ones: %v, %v", named, err)
+	}
+	// The same pages have no excuse when we are the ones who lack them.
+	if _, err := m.differences(31, none, all); err == nil || !strings.Contains(err.Error(), "3 pages") {
+		t.Errorf("pages of the image that we lack: %v", err)
+	}
+	all.Add(9)
+	if named, err := m.differences(31, all, none); err == nil || !strings.Contains(err.Error(), "pfn 0x9: only we keep it") || named["image"] != 2 {
+		t.Errorf("a page without a cause: %v, %v", named, err)
+	}
+	if _, err := m.differences(31, all, all); err != nil {
+		t.Errorf("equal sets: %v", err)
+	}
+}
