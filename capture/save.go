@@ -34,8 +34,8 @@ type SaveOptions struct {
 	// Workers is the number of goroutines that read and compress; 0 means one
 	// for each CPU.
 	Workers int
-	// VerifyAll decodes each page after writing, not only the structure of the
-	// dump and the pages that it cannot do without.
+	// VerifyAll decodes each page after writing, not only a sample. The structure
+	// of the dump is looked at as a whole in any case.
 	VerifyAll bool
 	// Event, if not nil, hears of steps and progress, from one goroutine at a
 	// time. The steps are "filter", "write" and "verify".

@@ -17,12 +17,18 @@ import (
 // is over. Only what no dump can do without is read then.
 const verifyGrace = 10 * time.Second
 
-// sampleEvery: one of so many pages is decoded when not all are.
-const sampleEvery = 64
+// One of so many pages is decoded when not all are: of those that readers cannot
+// do without, and of the others. What a bad disk or bad memory does to a file, it
+// does to more than a page.
+const (
+	mustEvery   = 8
+	sampleEvery = 64
+)
 
-// verify reads back what was written: all descriptors, the pages that readers
-// cannot do without, and as many others as is asked for. When the time is over,
-// those others are left alone.
+// verify reads back what was written: all descriptors, which must have the pages
+// that readers cannot do without; the kernel's name, the way to which is through
+// its page tables; and as many pages as is asked for. When the time is over, those
+// that readers can do without are left alone.
 func (s *save) verify(ctx context.Context) error {
 	k, err := vmcore.OpenKdump(vmcore.NewFile(s.out, s.out.Size()))
 	if err != nil {
@@ -37,11 +43,11 @@ func (s *save) verify(ctx context.Context) error {
 	} else if s.named && !s.res.Partial {
 		return fmt.Errorf("%w: %w", dump.ErrUnsound, err)
 	}
-	opt := dump.VerifyOptions{Every: sampleEvery, Must: s.must(k), Workers: s.opt.Workers, Progress: func(p dump.Progress) {
+	opt := dump.VerifyOptions{Every: sampleEvery, Must: s.must(k), MustEvery: mustEvery, Workers: s.opt.Workers, Progress: func(p dump.Progress) {
 		s.progress(Progress{Done: p.Done, Total: p.Total, BytesIn: p.BytesIn})
 	}}
 	if s.opt.VerifyAll {
-		opt.Every = 1
+		opt.Every, opt.MustEvery = 1, 1
 	}
 	check, err := dump.Verify(ctx, k, opt)
 	s.res.VerifiedPages = check.Decoded

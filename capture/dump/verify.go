@@ -24,8 +24,10 @@ type VerifyOptions struct {
 	// Every says which pages are decoded: 1 all, n one of n, 0 none. Of the
 	// zero pages that share their bytes, one is read.
 	Every uint64
-	// Must are pages that have to be there; all of them are decoded. May be nil.
-	Must *pfnset.Set
+	// Must are pages that have to be there. May be nil. MustEvery says which of
+	// them are decoded, as Every does; 0 means all.
+	Must      *pfnset.Set
+	MustEvery uint64
 	// Workers is the number of goroutines that decode; 0 means one for each CPU.
 	Workers int
 	// Progress, if not nil, is called as that of [Options], with the pages
@@ -210,7 +212,7 @@ func (v *verifier) countZero(r vmcore.Reader) {
 }
 
 func (v *verifier) wanted(d kdumpfmt.Desc, pfn, slot uint64) bool {
-	if v.opt.Must != nil && v.opt.Must.Has(pfn) {
+	if v.opt.Must != nil && slot%max(v.opt.MustEvery, 1) == 0 && v.opt.Must.Has(pfn) {
 		return true
 	}
 	again := d.Offset == v.lowest.offset && v.lowest.count > 1

@@ -85,6 +85,8 @@ func TestVerifyFinds(t *testing.T) {
 		{name: "raw but short", change: func(b []byte) { put(b, slot, func(d *kdumpfmt.Desc) { d.Flags = 0 }) }, want: "flags 0x0", bad: 1},
 		{name: "garbage, decoding all", change: func(b []byte) { garble(b, slot, h) }, opt: VerifyOptions{Every: 1}, want: "physical address", bad: 1},
 		{name: "garbage in a must", change: func(b []byte) { garble(b, slot, h) }, opt: VerifyOptions{Must: must}, want: "physical address", bad: 1},
+		{name: "garbage in a must of the sample", change: func(b []byte) { garble(b, slot, h) }, opt: VerifyOptions{Must: must, MustEvery: slot}, want: "physical address", bad: 1},
+		{name: "garbage in a must beside the sample", change: func(b []byte) { garble(b, slot, h) }, opt: VerifyOptions{Must: must, MustEvery: slot - 1}},
 		{name: "garbage, cheap", change: func(b []byte) { garble(b, slot, h) }},
 		{name: "missing", opt: VerifyOptions{Must: absent}, want: "must be in it", missing: 2},
 		{name: "not RAM", change: func(b []byte) { clear(b[h.Bitmap1Offset():][:8]) }, want: "bitmap 1"},

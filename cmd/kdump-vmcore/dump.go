@@ -23,8 +23,8 @@ const dumpUsage = `usage: kdump-vmcore dump [-d LEVEL] [-c CODEC] [-f] [--worker
 Filters the core IN and writes OUT, a kdump-compressed file that crash and drgn
 open. IN is an ELF core (QEMU's and libvirt's too) or a kdump-compressed file, both
 flattened or not; what was left out of IN stays out. OUT is OUT.incomplete until
-it is written, synced and verified: all of its structure, the pages that every
-reader needs, and one of 64 of the others.
+it is written, synced and verified: all of its structure, that the pages that
+every reader needs are there, and that a sample of all pages decodes.
 
   -d LEVEL     what to leave out, the sum of: 1 pages of zeros, 2 page cache,
                4 page cache with private data too, 8 user memory, 16 free pages
