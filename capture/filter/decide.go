@@ -97,6 +97,9 @@ func decide(l *kernel.PageLayout, level int, p, next []byte, pfn, va uint64, t *
 
 // lists counts what LRU lists and mappings say of each other.
 func (t *tally) lists(l *kernel.PageLayout, p []byte, anon bool) {
+	if l.IsListedSlab(p) {
+		t.oddSlab++
+	}
 	listed := l.IsCache(p)
 	if listed {
 		t.listed++
@@ -106,6 +109,11 @@ func (t *tally) lists(l *kernel.PageLayout, p []byte, anon bool) {
 	}
 	if l.IsMapped(p) {
 		t.mapped++
+		if lru, below, above := l.ListBits(p); !lru || !below || !above {
+			t.off += odd(!lru)
+			t.offBelow += odd(!below)
+			t.offAbove += odd(!above)
+		}
 		if listed {
 			t.both++
 		} else if !anon && l.IsHead(p) {
@@ -118,6 +126,13 @@ func (t *tally) lists(l *kernel.PageLayout, p []byte, anon bool) {
 			t.backed++
 		}
 	}
+}
+
+func odd(yes bool) uint64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // one is the class of a page that is not free.

@@ -29,6 +29,10 @@ type tally struct {
 	bare      uint64 // of these, of no process and no file
 	mapped    uint64 // pages of processes and files
 	both      uint64 // of these, on an LRU list
+	off       uint64 // of mapped, without PG_lru
+	offBelow  uint64 // of mapped, without the flag below that
+	offAbove  uint64 // of mapped, without the flag above that
+	oddSlab   uint64 // slab on an LRU list
 	anon      uint64 // anonymous pages
 	backed    uint64 // of these, backed by swap
 	poisoned  uint64 // pages with a memory error
@@ -57,11 +61,19 @@ func (t *tally) add(o *tally) {
 	t.listed += o.listed
 	t.bare += o.bare
 	t.both += o.both
+	t.off += o.off
+	t.offBelow += o.offBelow
+	t.offAbove += o.offAbove
 	t.anon += o.anon
+	t.oddSlab += o.oddSlab
 	t.backed += o.backed
 	t.poisoned += o.poisoned
 	t.sharedMap += o.sharedMap
 }
+
+// maxIsolated is how many pages may be on their way to an LRU list or off it
+// before it is asked whether PG_lru is right.
+const maxIsolated = 512
 
 // doubts weighs the evidence of a whole scan. A sound kernel has none of these
 // contradictions, but for what was under way on some CPU when it died; so a
@@ -80,6 +92,9 @@ func (s *scan) doubts() (d kernel.Doubt) {
 		case t.both*2 < t.mapped:
 			d |= kernel.DoubtCache
 			s.warn("by PG_lru only %d of %d pages of processes and files are on an LRU list, so it is not believed: page cache is kept", t.both, t.mapped)
+		case t.off > maxIsolated && min(t.offBelow, t.offAbove)*8 < t.off:
+			d |= kernel.DoubtCache
+			s.warn("%d pages of processes and files are without PG_lru, only %d without the flag next to it, so it is not believed: page cache is kept", t.off, min(t.offBelow, t.offAbove))
 		case t.bare*4 > t.listed:
 			d |= kernel.DoubtCache
 			s.warn("%d of %d pages on LRU lists belong to no process and no file, so OFFSET(page.mapping) or PG_lru is not believed: page cache is kept", t.bare, t.listed)
@@ -122,6 +137,7 @@ func (s *scan) judge() {
 		{t.badFree, "%d free blocks have something else inside: they are kept"},
 		{t.badTail, "%d compound pages have something else inside: they are kept"},
 		{t.longTail, "%d compound pages are longer than they say: their ends are kept"},
+		{t.oddSlab, "%d pages on LRU lists are slab by PG_slab: they are kept"},
 		{t.headless, "%d tails of compound pages have no head before them: they are kept"},
 		{t.loose * uint64(s.opt.Level&LevelUser/LevelUser), "%d compound pages of files are on no LRU list and not known as hugetlb: they are kept"},
 		{t.noOrder, "%d compound pages have no usable order: all but their first page is kept"},

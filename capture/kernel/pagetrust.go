@@ -106,6 +106,17 @@ func (l *PageLayout) IsBacked(p []byte) (yes, known bool) {
 	return l.f(p)&l.swapbacked != 0, l.swapbacked != 0 && l.swapcache != 0
 }
 
+// ListBits gives the flag PG_lru, and the flags below and above it: a number that
+// is off by one is found by how much better a neighbour fits.
+func (l *PageLayout) ListBits(p []byte) (lru, below, above bool) {
+	f := l.f(p)
+	return f&l.lru != 0, f&(l.lru>>1) != 0, f&(l.lru<<1) != 0
+}
+
+// IsListedSlab tells that a page of the slab allocator is on an LRU list, where it
+// has no business.
+func (l *PageLayout) IsListedSlab(p []byte) bool { return l.IsSlab(p) && l.f(p)&l.lru != 0 }
+
 // IsBare tells that the page belongs to no process and no file.
 func (l *PageLayout) IsBare(p []byte) bool { return l.m(p) == 0 }
 

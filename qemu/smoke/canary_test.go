@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gokdump/gokdump/capture"
+	"github.com/gokdump/gokdump/capture/source"
 	"github.com/gokdump/gokdump/capture/vmcore"
 	"github.com/gokdump/gokdump/qemu/guest/canary"
 	"github.com/gokdump/gokdump/qemu/guest/script"
@@ -70,6 +71,15 @@ func TestCanaries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Run("spoiled", func(t *testing.T) { // the same memory serves that test too
+		src, said, err := source.Open(t.Context(), raw, source.Options{VMCoreInfo: info})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		t.Logf("mended: %q", said)
+		spoilReal(t, src)
+	})
 	counts := map[int][canary.NumClasses]int{}
 	for _, level := range []int{0, 1, 2, 4, 8, 16, 31} {
 		out := filepath.Join(short, "vmcore")
