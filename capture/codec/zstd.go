@@ -19,9 +19,11 @@ type zstdEncoder struct {
 }
 
 const (
-	zstdMaxHashLog = 15
+	zstdMaxHashLog = 14
 	zstdTail       = 12 // bytes at the end where no match starts: room for wide loads
 	zstdMinLits    = 40 // fewer literals are not worth a Huffman code
+
+	zstdPrime = 0x9fb21c651e98df25 // hashes 5 bytes
 )
 
 // zstdMagic is the frame's magic, and a frame header descriptor that says: one
@@ -29,7 +31,7 @@ const (
 const zstdMagic, zstdDescriptor = 0xfd2fb528, 0x60
 
 func newZstdEncoder(pageSize int) *zstdEncoder {
-	e := &zstdEncoder{pageSize: pageSize, hashLog: min(uint(bits.Len(uint(pageSize))), zstdMaxHashLog)}
+	e := &zstdEncoder{pageSize: pageSize, hashLog: min(uint(bits.Len(uint(pageSize)))-1, zstdMaxHashLog)}
 	e.lits = make([]byte, 0, pageSize+16)
 	e.seqs = make([]zstdSeq, 0, pageSize/4+1)
 	e.seq.init(cap(e.seqs))
@@ -59,26 +61,28 @@ func (e *zstdEncoder) Encode(dst, page []byte) ([]byte, bool) {
 
 // match splits src into sequences and literals.
 func (e *zstdEncoder) match(src []byte) {
-	table := e.table[:1<<e.hashLog]
-	clear(table)
-	shift := 64 - e.hashLog
+	const mask = 1<<zstdMaxHashLog - 1
+	table, shift := &e.table, (64-e.hashLog)&63
+	clear(table[:1<<e.hashLog])
 	lits, seqs := e.lits[:0], e.seqs[:0]
 	rep0, rep1 := 1, 4
 	end := len(src) - zstdTail
-	ip, anchor := 1, 0
-	for ip < end {
+	anchor := 0
+	for ip := 1; ip < end; {
 		v := load64(src, ip)
-		h := v << 24 * 0x9fb21c651e98df25 >> shift
-		cand := int(table[h&(1<<zstdMaxHashLog-1)])
-		table[h&(1<<zstdMaxHashLog-1)] = uint16(ip)
+		h := v << 24 * zstdPrime >> shift & mask
+		cand := int(table[h])
+		table[h] = uint16(ip)
 		start, n := ip, 0
 		var off uint32
 		if at := ip + 1 - rep0; at >= 0 && load32(src, at) == uint32(v>>8) {
 			start = ip + 1
-			n = 4 + matchLen(src, at+4, start+4)
+			n = matchLen(src, at, start)
 			off = 1
-		} else if load32(src, cand) == uint32(v) {
-			n = 4 + matchLen(src, cand+4, ip+4)
+		} else if x := load64(src, cand) ^ v; uint32(x) == 0 {
+			if n = bits.TrailingZeros64(x) >> 3; n == 8 {
+				n += matchLen(src, cand+8, ip+8)
+			}
 			for start > anchor && cand > 0 && src[start-1] == src[cand-1] {
 				start, cand, n = start-1, cand-1, n+1
 			}
@@ -91,18 +95,15 @@ func (e *zstdEncoder) match(src []byte) {
 		lits = appendLits(lits, src, anchor, start)
 		seqs = append(seqs, zstdSeq{uint16(start - anchor), uint16(n - 3), off})
 		next := start + n
-		if ip+2 < end && next < end {
-			v := load64(src, ip+2)
-			table[v<<24*0x9fb21c651e98df25>>shift&(1<<zstdMaxHashLog-1)] = uint16(ip + 2)
-			v = load64(src, next-2)
-			table[v<<24*0x9fb21c651e98df25>>shift&(1<<zstdMaxHashLog-1)] = uint16(next - 2)
+		if next < end {
+			table[load64(src, ip+2)<<24*zstdPrime>>shift&mask] = uint16(ip + 2)
+			table[load64(src, next-2)<<24*zstdPrime>>shift&mask] = uint16(next - 2)
 		}
 		ip, anchor = next, next
 		// Without literals in between, code 1 is the distance before the last.
 		for ip < end && ip >= rep1 && load32(src, ip) == load32(src, ip-rep1) {
-			n := 4 + matchLen(src, ip-rep1+4, ip+4)
-			v := load64(src, ip)
-			table[v<<24*0x9fb21c651e98df25>>shift&(1<<zstdMaxHashLog-1)] = uint16(ip)
+			n := matchLen(src, ip-rep1, ip)
+			table[load64(src, ip)<<24*zstdPrime>>shift&mask] = uint16(ip)
 			rep0, rep1 = rep1, rep0
 			seqs = append(seqs, zstdSeq{0, uint16(n - 3), 1})
 			ip += n

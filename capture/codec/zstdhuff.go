@@ -232,10 +232,13 @@ func (h *huffman) pack(dst []byte, counts *[maxHuffBits + 1]uint32, n int) []byt
 	for i -= 2; i >= 0; i-- {
 		x, st := h.fse.sym[h.weights[i]], state[i&1]
 		nb := (st + x.bits) >> 16
-		w.add(uint64(st&(1<<nb-1)), uint(nb))
-		w.flush()
-		state[i&1] = uint32(h.fse.state[int32(st>>nb)+x.next])
+		w.add(uint64(st&(1<<(nb&31)-1)), uint(nb))
+		if w.n > 48 {
+			w.flush()
+		}
+		state[i&1] = uint32(h.fse.state[int32(st>>(nb&31))+x.next])
 	}
+	w.flush()
 	w.add(uint64(state[1]&(1<<log-1)), log)
 	w.add(uint64(state[0]&(1<<log-1)), log)
 	w.add(1, 1)

@@ -184,9 +184,9 @@ func (q *sequences) bits(dst []byte, seqs []zstdSeq, lit, off, match *fseTable) 
 	step := func(t *fseTable, st uint32, s uint8) uint32 {
 		x := t.sym[s]
 		n := (st + x.bits) >> 16
-		acc |= uint64(st&(1<<n-1)) << (nb & 63)
+		acc |= uint64(st&(1<<(n&31)-1)) << (nb & 63)
 		nb += uint(n)
-		return uint32(t.state[int32(st>>n)+x.next])
+		return uint32(t.state[int32(st>>(n&31))+x.next])
 	}
 	for i := len(seqs) - 1; i >= 0; i-- {
 		if op+room > len(buf) {
