@@ -102,11 +102,11 @@ func (w *worker) scan(ctx context.Context, p *part) {
 		p.settle(min(c.end, sec.End))
 	}
 	// garbage would be judged by chance
-	if t := &p.tally; t.implausible*8 > t.scanned || p.broken() >= maxBroken || t.badOrder+t.crooked+p.broken() > maxCrooked || len(p.keep) > maxBroken {
+	if t := &p.tally; t.implausible*8 > t.scanned || p.broken() >= maxBroken || t.badOrder+t.crooked+p.broken() > maxCrooked {
 		p.drops, p.garbage, p.open = p.drops[:0], true, run{}
 	}
-	for _, k := range p.keep {
-		p.drops = without(p.drops, k)
+	if len(p.keep) > 0 {
+		p.drops = without(p.drops, p.keep)
 	}
 }
 
@@ -128,19 +128,24 @@ func (p *part) absurd(pfn, va, pageSize, size uint64) {
 	p.keep = append(p.keep, run{first, last, Kept})
 }
 
-// without takes the pages of k out of sorted runs.
-func without(runs []run, k run) []run {
+// without takes the pages of keep out of drops; both are sorted.
+func without(drops, keep []run) []run {
 	var out []run
-	for _, r := range runs {
-		if r.end <= k.start || k.end <= r.start {
-			out = append(out, r)
-			continue
+	for _, d := range drops {
+		for len(keep) > 0 && keep[0].end <= d.start {
+			keep = keep[1:]
 		}
-		if r.start < k.start {
-			out = append(out, run{r.start, k.start, r.class})
+		for _, k := range keep {
+			if k.start >= d.end {
+				break
+			}
+			if d.start < k.start {
+				out = append(out, run{d.start, k.start, d.class})
+			}
+			d.start = min(k.end, d.end)
 		}
-		if k.end < r.end {
-			out = append(out, run{k.end, r.end, r.class})
+		if d.start < d.end {
+			out = append(out, d)
 		}
 	}
 	return out
