@@ -33,6 +33,7 @@ type Case struct {
 	Append    string
 	CPU       string // QEMU's model; empty for the usual one
 	MemoryMiB int
+	Machine   string // properties of QEMU's machine; empty for none
 	Spec      spec.Spec
 	// Capture lets kdump-init make its own dump after the copy.
 	Capture bool
@@ -61,7 +62,8 @@ var Cases = []Case{
 		About:     "1 GiB page reserved at boot with hugetlb_free_vmemmap=on, 2 MiB ones later; RAM on both sides of the hole below 4 GiB",
 		Append:    "hugepagesz=1G hugepages=1 hugepagesz=2M hugetlb_free_vmemmap=on",
 		CPU:       "qemu64,+pdpe1gb",
-		MemoryMiB: 4096,
+		MemoryMiB: 2560,
+		Machine:   "max-ram-below-4g=512M", // leaves the 1 GiB from 4 GiB on whole
 		Spec:      spec.Spec{Workers: 4, AnonMiB: 6, THPMiB: 16, Huge: 8, Gigantic: true, CacheMiB: 16},
 	},
 }

@@ -133,6 +133,9 @@ func (m *Maker) crash(ctx context.Context, dir string, k *debian.Kernel, c Case,
 		Timeout: machineTime, Log: filepath.Join(dir, "console.log"), Tee: progress,
 		Extra: []string{"-device", "virtio-balloon-pci", "-chardev", "socket,id=qmp,path=" + monitor + ",server=on,wait=off", "-mon", "chardev=qmp,mode=control"},
 	}
+	if c.Machine != "" {
+		opts.Extra = append(opts.Extra, "-machine", c.Machine)
+	}
 	vm, err := qemu.Start(ctx, opts)
 	if err != nil {
 		return err

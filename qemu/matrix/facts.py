@@ -60,7 +60,6 @@ json.dump(
             for m in list_for_each_entry("struct module", prog["modules"].address_of_(), "list")
         },
         "slabs": slabs,
-        "five_level": prog["__pgtable_l5_enabled"].value_() != 0,
         "dmesg": get_dmesg(prog).decode(errors="surrogateescape"),
     },
     sys.stdout,

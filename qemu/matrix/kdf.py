@@ -11,33 +11,44 @@ try:
     def opened(path):
         ctx = kdumpfile.Context()
         ctx.open(path)
-        return lambda addr: ctx.read(kdumpfile.MACHPHYSADDR, addr, 4096)
+        return lambda addr, n: bytes(ctx.read(kdumpfile.MACHPHYSADDR, addr, n << 12))
 
 except ImportError:  # before 0.5.5
     from kdumpfile.exceptions import KDumpBaseException as Error
 
     def opened(path):
         ctx = kdumpfile.kdumpfile(path)
-        return lambda addr: ctx.read(kdumpfile.KDUMP_MACHPHYSADDR, addr, 4096)
+        return lambda addr, n: ctx.read(kdumpfile.KDUMP_MACHPHYSADDR, addr, n << 12)
 
 
 core, dump = opened(sys.argv[1]), opened(sys.argv[2])
 with open(sys.argv[3], "rb") as f:
     bits = f.read()
 limit = int(sys.argv[4])
-equal = absent = 0
-for pfn in range(limit):
-    addr = pfn << 12
-    if bits[pfn >> 3] >> (pfn & 7) & 1:
-        if dump(addr) != core(addr):
-            sys.exit(f"page {pfn:#x} differs")
-        equal += 1
-    elif pfn % 16 == 0:
+
+
+def stored(pfn):
+    return bits[pfn >> 3] >> (pfn & 7) & 1
+
+
+equal = pfn = 0
+while pfn < limit:
+    if stored(pfn):
+        n = 1
+        while n < 64 and pfn + n < limit and stored(pfn + n):
+            n += 1
+        if dump(pfn << 12, n) != core(pfn << 12, n):
+            sys.exit(f"one of {n} pages from {pfn:#x} on differs")
+        equal += n
+        pfn += n
+        continue
+    if pfn % 16 == 0:
         # an error for each page takes its time; every 16th will do
         try:
-            dump(addr)
+            dump(pfn << 12, 1)
         except Error:
-            absent += 1
+            pass
         else:
             sys.exit(f"page {pfn:#x} is there and should not be")
+    pfn += 1
 print(equal)

@@ -62,10 +62,9 @@ type facts struct {
 	Tasks   map[string]struct {
 		Comm string `json:"comm"`
 	} `json:"tasks"`
-	Modules   map[string]string          `json:"modules"`
-	Slabs     map[string]json.RawMessage `json:"slabs"`
-	FiveLevel bool                       `json:"five_level"`
-	Dmesg     string                     `json:"dmesg"`
+	Modules map[string]string          `json:"modules"`
+	Slabs   map[string]json.RawMessage `json:"slabs"`
+	Dmesg   string                     `json:"dmesg"`
 }
 
 // drgn finds the same in the dump as in the core, and what must be there.
@@ -102,11 +101,12 @@ func (c *checker) drgn(ctx context.Context, path string) (string, error) {
 	must(len(f.CPUs) == 2, "%d CPUs", len(f.CPUs))
 	must(len(f.Tasks) >= 50, "%d tasks", len(f.Tasks))
 	must(len(f.Slabs) >= 60, "%d slab caches", len(f.Slabs))
-	must(f.FiveLevel == strings.Contains(c.core.Case.CPU, "la57"), "five-level paging: %v", f.FiveLevel)
+	five, _ := c.mem.info.Number("pgtable_l5_enabled")
+	must((five != 0) == strings.Contains(c.core.Case.CPU, "la57"), "five-level paging: %d", five)
 	for _, fn := range []string{"panic", "sysrq_handle_crash"} {
 		must(slices.Contains(f.Frames, fn), "the backtrace %q lacks %s", f.Frames, fn)
 	}
-	for _, mod := range []string{"virtio_blk", "virtio_balloon", "ext4"} {
+	for _, mod := range []string{"virtio_blk", "virtio_balloon"} {
 		must(f.Modules[mod] != "", "no module %s", mod)
 	}
 	workers := 0
@@ -153,9 +153,7 @@ func (c *checker) crash(ctx context.Context, path string) (string, error) {
 		return "", err
 	}
 	if complaint, ok := strings.CutPrefix(want, unsupported); ok {
-		_, after, _ := strings.Cut(complaint, "crash complains: ")
-		first, _, _ := strings.Cut(strings.TrimSpace(after), "\n")
-		return fmt.Sprintf("not this kernel, nor its core: %.60s", first), nil
+		return "not this kernel, nor its core: " + firstComplaint(complaint), nil
 	}
 	got, err := run(path)
 	if err != nil {
@@ -168,6 +166,19 @@ func (c *checker) crash(ctx context.Context, path string) (string, error) {
 		return "", errors.New("the panic's backtrace or the workers are not there")
 	}
 	return "same as core", nil
+}
+
+// firstComplaint is the first line of crash's own in a long error.
+func firstComplaint(text string) string {
+	for line := range strings.Lines(text) {
+		if _, said, ok := strings.Cut(line, "crash complains: "); ok {
+			return strings.TrimSpace(said)
+		}
+		if said, ok := strings.CutPrefix(line, "crash: "); ok {
+			return strings.TrimSpace(said)
+		}
+	}
+	return fmt.Sprintf("%.80q", text)
 }
 
 // unsupported begins what is kept of a core that crash cannot open.
@@ -189,6 +200,12 @@ func (c *checker) kept(reader, question string, ask func() (string, error)) (str
 // callerColumn is what makedumpfile puts behind the time of each line.
 var callerColumn = regexp.MustCompile(`(?m)^(\[ *\d+\.\d{6}\] )\[ *[TC]\d+\] `)
 
+// indent begins the second and further lines of a message: makedumpfile and we indent
+// them as far as the first line's time, drgn does not.
+var indent = regexp.MustCompile(`(?m)^ +`)
+
+func flat(log string) string { return indent.ReplaceAllString(log, "") }
+
 // dmesg compares the log that we read with that of drgn and of makedumpfile, and
 // with the one that kdump-init saved.
 func (c *checker) dmesg(ctx context.Context, path string) (string, error) {
@@ -196,8 +213,8 @@ func (c *checker) dmesg(ctx context.Context, path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("kdump-vmcore dmesg: %w", err)
 	}
-	if drgn := c.log[ColDrgn]; drgn != "" && drgn != string(ours) {
-		return "", fmt.Errorf("not drgn's: %s", firstDifference(drgn, string(ours)))
+	if drgn := flat(c.log[ColDrgn]); drgn != "" && drgn != flat(string(ours)) {
+		return "", fmt.Errorf("not drgn's: %s", firstDifference(drgn, flat(string(ours))))
 	}
 	out, err := c.file("dmesg", nil)
 	if err != nil {
@@ -213,8 +230,8 @@ func (c *checker) dmesg(ctx context.Context, path string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if theirs := callerColumn.ReplaceAllString(string(b), "$1"); theirs != string(ours) {
-			return "", fmt.Errorf("not makedumpfile's: %s", firstDifference(theirs, string(ours)))
+		if theirs := flat(callerColumn.ReplaceAllString(string(b), "$1")); theirs != flat(string(ours)) {
+			return "", fmt.Errorf("not makedumpfile's: %s", firstDifference(theirs, flat(string(ours))))
 		}
 	}
 	if c.core.Captured != "" {

@@ -51,23 +51,19 @@ var rules = []rule{
 				return false
 			}
 			p := m.structPage(pfn)
-			return p != nil && m.tail(p) && m.u64(p, "page.mapping")&1 != 0 && !m.droppable(pfn)
+			return p != nil && m.tail(p) && m.u64(p, "page.mapping")&1 != 0 && !m.droppable(level, pfn)
 		},
 	},
 	{
-		name: "section-flag",
-		why:  "mem_section has a flag in bit 5 since 6.15, which makedumpfile takes for a part of the address: it misreads all struct pages of the section",
-		holds: func(m *memory, level int, pfn uint64) bool {
-			return level&31 > 1 && m.sectionFlags(pfn)&0x20 != 0
-		},
+		name:  "section-flag",
+		why:   "mem_section has a flag in bit 5 since 6.15, which makedumpfile takes for a part of the address: it misreads all struct pages of the section",
+		holds: misreadSection,
 	},
 	{
-		name: "section-garbage",
-		why:  "the same, where garbage looked like a page to leave out",
-		ours: true,
-		holds: func(m *memory, level int, pfn uint64) bool {
-			return level&31 > 1 && m.sectionFlags(pfn)&0x20 != 0
-		},
+		name:  "section-garbage",
+		why:   "the same, where garbage looked like a page to leave out",
+		ours:  true,
+		holds: misreadSection,
 	},
 	{
 		name:  "waiters",
@@ -92,10 +88,20 @@ func waiters(m *memory, _ int, pfn uint64) bool {
 	return p != nil && m.u64(p, "page.flags")&(1<<7) != 0
 }
 
-// droppable tells that the compound page of pfn is user memory or page cache itself.
-func (m *memory) droppable(pfn uint64) bool {
+// misreadSection tells that the section has a flag that makedumpfile does not know.
+func misreadSection(m *memory, _ int, pfn uint64) bool { return m.sectionFlags(pfn)&0x20 != 0 }
+
+// droppable tells that the level leaves out the compound page that pfn is in: user memory
+// or page cache.
+func (m *memory) droppable(level int, pfn uint64) bool {
+	const hugetlb, slab = 0xf4, 0xf5 // include/linux/page-flags.h since 6.12, enum pagetype
 	_, p := m.head(pfn)
-	return p == nil || m.mapcount(p)>>24 != 0xf5 && (m.u64(p, "page.mapping")&1 != 0 || m.has(p, "PG_lru") || m.mapcount(p)>>24 == 0xf4)
+	if p == nil {
+		return true
+	}
+	typ := m.mapcount(p) >> 24
+	anon := m.u64(p, "page.mapping")&1 != 0 && typ != slab
+	return level&8 != 0 && (anon || typ == hugetlb) || level&6 != 0 && !anon && m.has(p, "PG_lru")
 }
 
 // has tells whether a flag that the kernel exports is set.
