@@ -1,10 +1,8 @@
 package dump
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/gokdump/gokdump/capture/filter"
@@ -25,7 +23,8 @@ type ELFOptions struct {
 	// Views tell the addresses for the program headers; memory that is in none
 	// gets the address 0. Debuggers that know nothing of Linux need them.
 	Views []View
-	// DropZeros leaves out long runs of pages of zeros, too.
+	// DropZeros leaves out pages of zeros, too. They are looked for before
+	// anything is written: all memory is read twice.
 	DropZeros bool
 	// Progress is that of [Options].
 	Progress func(Progress)
@@ -36,8 +35,8 @@ const (
 	// gapPages is how many pages that are left out, on end, end a segment. A
 	// shorter run is written as zeros.
 	gapPages = 256
-	// maxSegments bounds the program headers that room is made for; in memory so
-	// torn that it is not enough, longer runs are written as zeros.
+	// maxSegments bounds the program headers; in memory so torn that it is not
+	// enough, longer runs are written as zeros.
 	maxSegments = 1 << 19
 )
 
@@ -52,10 +51,10 @@ const (
 // at its own address, then RAM. The image's segments share their bytes in the
 // file with those of RAM.
 //
-// What is in the selection's First is written first, as segments of its own. When
-// the disk is full or ctx ends, the segments are ended where the file ends,
-// and Stats.Partial is true; a stream ([Flat]) is finished in the same way if it
-// still can be written. An error means that out is no core.
+// What is in the selection's First is written first. When the disk is full or ctx
+// ends, the segments are ended where pages are missing, and Stats.Partial is true;
+// a stream ([Flat]) is finished in the same way if it still can be written. An
+// error means that out is no core.
 func WriteELF(ctx context.Context, out Output, src vmcore.Source, sel *filter.Result, opt ELFOptions) (*Stats, error) {
 	start := time.Now()
 	if _, _, err := newHeader(src); err != nil { // the same limits hold here
@@ -69,23 +68,28 @@ func WriteELF(ctx context.Context, out Output, src vmcore.Source, sel *filter.Re
 	notes, _, _ := layNotes(src.Notes(), src.VMCoreInfo())
 	keep, first := inCore(src, sel)
 	w := &elfWriter{
-		out: out, r: r, keep: keep, opt: opt, size: src.PageSize(),
-		st: &Stats{Pages: keep.Len(), Workers: 1}, show: elfShower{f: opt.Progress, last: start},
+		out: out, r: r, opt: opt, size: src.PageSize(), notes: notes, stored: keep,
+		st: &Stats{Pages: keep.Len(), Workers: 1}, show: elfShower{opt.Progress, start, src.PageSize()},
 	}
 	pages := min(blockPages, blockBytes/w.size)
 	w.mem, w.zero, w.kinds = make([]byte, pages*w.size), make([]byte, w.size), make([]pageKind, pages)
-	loads := loadsOf(src.RAM(), opt.Views)
-	w.shared = shared(loads, w.size)
-	loads = valuable(loads, first, w.size)
-	if err := w.layOut(loads, notes); err != nil {
-		return nil, err
+	if opt.DropZeros {
+		w.stored = keep.Clone()
+		if err := w.findZeros(ctx); err != nil {
+			return w.st, fmt.Errorf("dump: %w: %w", ErrNothing, err)
+		}
 	}
-	for _, l := range loads {
-		w.load(ctx, l)
+	w.left = w.stored.Clone()
+	pieces := valuable(loadsOf(src.RAM(), opt.Views), first, w.size)
+	w.plan(pieces)
+	if err := w.start(src.Machine()); err != nil {
+		return w.st, err
 	}
-	slices.SortFunc(w.segs, func(a, b segment) int { return cmp.Compare(a.pa, b.pa) })
-	w.show.now(w.st, w.end-w.data)
-	err = w.finish(src, notes)
+	for _, p := range pieces {
+		w.piece(ctx, p)
+	}
+	w.show.now(w.st, w.left)
+	err = w.finish(src.Machine())
 	w.st.Elapsed = time.Since(start)
 	return w.st, err
 }

@@ -1,63 +1,106 @@
 package dump
 
 import (
+	"cmp"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"fmt"
-
-	"github.com/gokdump/gokdump/capture/vmcore"
-)
-
-// Sizes of ELF64 structures, in bytes.
-const (
-	ehdrSize = 64
-	phdrSize = 56
-	shdrSize = 64
+	"slices"
 )
 
 // pnXNum in e_phnum says that the number is in the first section header
 // (PN_XNUM of include/uapi/linux/elf.h).
 const pnXNum = 0xffff
 
+// start makes room for what comes before the pages. A stream gets it at once, and
+// all that lies between segments, since what is in no record is missing there.
+func (w *elfWriter) start(machine elf.Machine) error {
+	if err := makeRoom(w.out, Layout{Data: int64(w.data)}); err != nil || !writeOnly(w.out) {
+		return err
+	}
+	if _, err := w.out.WriteAt(w.front(machine, w.segs), 0); err != nil {
+		return fmt.Errorf("dump: write headers: %w", err)
+	}
+	at := w.data
+	order := slices.Clone(w.segs)
+	slices.SortFunc(order, func(a, b segment) int { return cmp.Compare(a.off, b.off) })
+	for _, s := range order {
+		if s.filesz > 0 {
+			if err := writeZeros(w.out, int64(at), int64(s.off)); err != nil {
+				return fmt.Errorf("dump: write zeros: %w", err)
+			}
+			at = s.off + s.filesz
+		}
+	}
+	return nil
+}
+
 // finish writes what comes before the pages: the header last, so that a file
 // whose writer died is no core.
-func (w *elfWriter) finish(src vmcore.Source, notes []byte) error {
+func (w *elfWriter) finish(machine elf.Machine) error {
+	w.count()
 	st := w.st
-	st.LeftOut = st.Pages - st.Stored - min(st.Unreadable, st.Pages-st.Stored)
-	if st.Partial = st.LeftOut > 0; st.Partial {
-		st.Cause = w.stopped
-	}
-	st.Rest = Wave{Pages: st.Pages, Stored: st.Stored, Bytes: w.end - w.data}
 	if st.Stored == 0 {
-		return fmt.Errorf("dump: %w: %w", ErrNothing, nonNil(st.Cause, st.ReadError, fmt.Errorf("none was selected")))
+		return fmt.Errorf("dump: %w: %w", ErrNothing, nonNil(st.Cause, st.ReadError, errors.New("none was selected")))
+	}
+	segs := w.there()
+	if writeOnly(w.out) {
+		if w.left.Len() > 0 {
+			if _, err := w.out.WriteAt(w.front(machine, segs), 0); err != nil {
+				return fmt.Errorf("dump: write headers: %w", err)
+			}
+		}
+		return flush(w.out)
+	}
+	w.end = w.data
+	for _, s := range segs {
+		if s.filesz > 0 {
+			w.end = max(w.end, s.off+s.filesz)
+		}
 	}
 	st.Bytes = int64(w.end)
 	if err := w.out.Truncate(st.Bytes); err != nil {
 		return fmt.Errorf("dump: set the size of the file: %w", err)
 	}
-	head := w.headers(src.Machine(), len(notes))
-	head = append(head, make([]byte, w.notesAt-uint64(len(head)))...)
-	head = append(head, notes...)
-	head = append(head, make([]byte, w.data-uint64(len(head)))...)
-	if !writeOnly(w.out) {
-		if _, err := w.out.WriteAt(head[ehdrSize:], ehdrSize); err != nil {
-			return fmt.Errorf("dump: write program headers and notes: %w", err)
-		}
-		if err := flush(w.out); err != nil {
-			return err
-		}
-		head = head[:ehdrSize]
+	front := w.front(machine, segs)
+	if _, err := w.out.WriteAt(front[ehdrSize:], ehdrSize); err != nil {
+		return fmt.Errorf("dump: write program headers and notes: %w", err)
 	}
-	if _, err := w.out.WriteAt(head, 0); err != nil {
+	if err := flush(w.out); err != nil {
+		return err
+	}
+	if _, err := w.out.WriteAt(front[:ehdrSize], 0); err != nil {
 		return fmt.Errorf("dump: write ELF header: %w", err)
 	}
 	return flush(w.out)
 }
 
+// count fills in what became of the pages.
+func (w *elfWriter) count() {
+	st := w.st
+	st.Stored = st.Zero + st.Raw
+	st.LeftOut = st.Pages - st.Stored - min(st.Unreadable, st.Pages-st.Stored)
+	if st.Partial = st.LeftOut > 0; st.Partial {
+		st.Cause = w.stopped
+	}
+	st.Rest = Wave{Pages: st.Pages, Stored: st.Stored, Bytes: st.Raw * w.size}
+	st.Bytes = int64(w.end)
+}
+
+// front is the bytes of the file up to the pages.
+func (w *elfWriter) front(machine elf.Machine, segs []segment) []byte {
+	b := w.headers(machine, segs)
+	b = append(b, make([]byte, w.noteAt-uint64(len(b)))...)
+	b = append(b, w.notes...)
+	return append(b, make([]byte, w.data-uint64(len(b)))...)
+}
+
 // headers gives the ELF header and the program headers, and one section header
 // if there are too many of those to be counted otherwise.
-func (w *elfWriter) headers(machine elf.Machine, notes int) []byte {
-	segs := append(w.image(), w.segs...)
+func (w *elfWriter) headers(machine elf.Machine, segs []segment) []byte {
+	segs = append(w.image(segs), segs...)
+	notes := uint64(len(w.notes))
 	n := uint64(len(segs) + 1)
 	le := binary.LittleEndian
 	h := make([]byte, ehdrSize, ehdrSize+n*phdrSize+shdrSize)
@@ -88,7 +131,7 @@ func (w *elfWriter) headers(machine elf.Machine, notes int) []byte {
 			h = le.AppendUint64(h, v)
 		}
 	}
-	put(elf.PT_NOTE, 0, segment{off: w.notesAt, filesz: uint64(notes), memsz: uint64(notes)})
+	put(elf.PT_NOTE, 0, segment{off: w.noteAt, filesz: notes, memsz: notes})
 	for _, s := range segs {
 		put(elf.PT_LOAD, elf.PF_R|elf.PF_W|elf.PF_X, s)
 	}
@@ -99,27 +142,4 @@ func (w *elfWriter) headers(machine elf.Machine, notes int) []byte {
 		h = append(h, s...)
 	}
 	return h
-}
-
-// image gives the segments of the kernel's image, which lie in the same bytes of
-// the file as those of RAM.
-func (w *elfWriter) image() []segment {
-	var all []segment
-	for _, v := range w.opt.Views {
-		if !v.Image {
-			continue
-		}
-		for _, s := range w.segs {
-			from, to := max(v.Start, s.pa), min(v.End, s.pa+s.memsz)
-			if from >= to {
-				continue
-			}
-			i := segment{pa: from, addr: v.Addr + (from - v.Start), memsz: to - from, off: s.off + (from - s.pa)}
-			if have := s.pa + s.filesz; have > from {
-				i.filesz = min(have, to) - from
-			}
-			all = append(all, i)
-		}
-	}
-	return all
 }

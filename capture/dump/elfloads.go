@@ -42,17 +42,6 @@ func (l load) at(start, end uint64) load {
 	return part
 }
 
-// shared lists the pfns that lie in two loads, which are in order.
-func shared(loads []load, size uint64) map[uint64]bool {
-	all := map[uint64]bool{}
-	for i := 1; i < len(loads); i++ {
-		if pfn := loads[i].Start / size; pfn == (loads[i-1].End-1)/size {
-			all[pfn] = false
-		}
-	}
-	return all
-}
-
 // Bounds on the pieces that are written before the rest.
 const (
 	joinPages = 4 * gapPages // what is closer together is one piece
@@ -107,30 +96,4 @@ func piece(first *pfnset.Set, at, end, size uint64) (from, to uint64, ok bool) {
 		}
 	}
 	return from, to, true
-}
-
-// mostSegments is the most segments that the pages of keep make, when runs of
-// gap pages end one.
-func mostSegments(loads []load, keep *pfnset.Set, gap uint64, zeros bool) uint64 {
-	n := uint64(len(loads)) + runs(keep, gap)
-	if zeros {
-		n += keep.Len() / (gap + 1)
-	}
-	return n
-}
-
-// runs counts the runs of at least gap absent pages that have a page behind them.
-func runs(keep *pfnset.Set, gap uint64) uint64 {
-	var n uint64
-	for pfn, ok := keep.NextAbsent(0); ok; pfn, ok = keep.NextAbsent(pfn) {
-		next, more := keep.Next(pfn)
-		if !more {
-			break
-		}
-		if next-pfn >= gap {
-			n++
-		}
-		pfn = next
-	}
-	return n
 }

@@ -11,27 +11,25 @@ import (
 	"github.com/gokdump/gokdump/capture/vmcore"
 )
 
-// segment is a PT_LOAD: memory from pa on, seen at addr, of which filesz bytes
-// are in the file at off.
-type segment struct{ pa, addr, off, filesz, memsz uint64 }
-
 // elfWriter is one WriteELF.
 type elfWriter struct {
-	out  Output
-	r    vmcore.Reader
-	keep *pfnset.Set
-	opt  ELFOptions
-	size uint64 // of a page
-	gap  uint64 // pages left out, on end, that end a segment
+	out   Output
+	r     vmcore.Reader
+	opt   ELFOptions
+	size  uint64 // of a page
+	notes []byte
 
-	notesAt, data uint64 // where notes and pages start
-	segs          []segment
-	end           uint64 // of the file so far
-	stopped       error  // why no more pages are stored
+	stored *pfnset.Set // what has its place in the file
+	left   *pfnset.Set // what of it is not there yet
+	segs   []segment   // by physical address
+	room   uint64      // program headers that there is room for
+	noteAt uint64      // where the notes start
+	data   uint64      // where pages start
+	end    uint64      // of the file
 
+	stopped   error // why no more pages are stored
 	mem, zero []byte
-	kinds     []pageKind      // of the pages in mem
-	shared    map[uint64]bool // pfns that lie in two pieces of RAM: was it counted?
+	kinds     []pageKind // of the pages in mem
 	st        *Stats
 	show      elfShower
 }
@@ -40,131 +38,118 @@ type elfWriter struct {
 type pageKind uint8
 
 const (
-	pageOut  pageKind = iota // not in the file
-	pageZero                 // zeros, but in the file
+	pageOut  pageKind = iota // not stored
+	pageZero                 // stored, and zeros
 	pageIn
 )
 
-// layOut decides where everything before the pages lies, and makes room for it.
-func (w *elfWriter) layOut(loads []load, notes []byte) error {
-	var n uint64
-	for w.gap = gapPages; ; w.gap *= 2 {
-		if n = mostSegments(loads, w.keep, w.gap, w.opt.DropZeros); n <= maxSegments || w.gap > w.keep.Limit() {
-			break
+// findZeros takes pages of zeros, and those that cannot be read, out of what is
+// stored.
+func (w *elfWriter) findZeros(ctx context.Context) error {
+	step := uint64(len(w.kinds))
+	for pfn, ok := w.stored.Next(0); ok; pfn, ok = w.stored.Next(pfn) {
+		if err := context.Cause(ctx); err != nil {
+			return err
 		}
+		pfn -= pfn % step
+		w.fetch(pfn*w.size, min(pfn+step, w.stored.Limit())*w.size)
+		for i, k := range w.kinds {
+			switch p := pfn + uint64(i); {
+			case k == pageIn, !w.stored.Has(p):
+				continue
+			case k == pageZero:
+				w.st.Zero++
+				fallthrough
+			default:
+				w.stored.Remove(p)
+			}
+		}
+		pfn += step
+		w.show.maybe(w.st, w.stored)
 	}
-	views := uint64(len(w.opt.Views))
-	w.notesAt = ehdrSize + (1+2*n+views)*phdrSize + shdrSize // at most as many again for the image
-	w.data = (w.notesAt + uint64(len(notes)) + w.size - 1) &^ (w.size - 1)
-	w.end = w.data
-	return makeRoom(w.out, Layout{Data: int64(w.data)})
+	return nil
 }
 
-// load stores one piece of RAM.
-func (w *elfWriter) load(ctx context.Context, l load) {
-	s := segment{pa: l.Start, addr: l.addr}
-	last := l.Start // end of what was stored last
+// piece stores a piece of RAM.
+func (w *elfWriter) piece(ctx context.Context, l load) {
 	for at := l.Start; at < l.End && w.stopped == nil; {
 		if w.stopped = context.Cause(ctx); w.stopped != nil {
-			break
+			return
 		}
 		base := at &^ (w.size - 1)
 		end := min(l.End, base+uint64(len(w.mem)))
 		w.fetch(base, end)
-		for at < end && w.stopped == nil {
-			i := (at - base) / w.size
-			j := i + 1
-			for j < uint64(len(w.kinds)) && w.kinds[j] == w.kinds[i] {
-				j++
-			}
-			to := min(end, base+j*w.size)
-			if w.kinds[i] != pageOut {
-				if at-last >= w.gap*w.size {
-					s.memsz = at - s.pa
-					w.segs = append(w.segs, s)
-					s = segment{pa: at}
-					if l.addr != 0 {
-						s.addr = l.addr + (at - l.Start)
-					}
-				}
-				w.store(&s, at, w.mem[at-base:to-base], w.kinds[i])
-				last = to
-			}
-			at = to
+		for i := range w.segments(at, end) {
+			s := &w.segs[i]
+			w.put(s, base, max(at, s.pa), min(end, s.pa+s.filesz))
 		}
-		w.show.maybe(w.st, w.end-w.data)
-	}
-	s.memsz = l.End - s.pa
-	w.segs = append(w.segs, s)
-}
-
-// store adds memory to a segment, in which what lies between reads as zeros.
-func (w *elfWriter) store(s *segment, pa uint64, p []byte, kind pageKind) {
-	if s.filesz == 0 {
-		s.off = (w.end+w.size-1)&^(w.size-1) + s.pa%w.size
-	}
-	off := s.off + (pa - s.pa)
-	err := writeZeros(w.out, int64(w.end), int64(off))
-	n := 0
-	switch {
-	case err != nil:
-	case kind == pageIn, writeOnly(w.out):
-		n, err = w.out.WriteAt(p, int64(off))
-	default:
-		n = len(p) // a hole
-	}
-	if err != nil {
-		w.stopped = fmt.Errorf("dump: write %d bytes of pages at %d: %w", len(p), off, err)
-		n = max(0, int((pa+uint64(n))&^(w.size-1))-int(pa)) // whole pages
-	}
-	if n == 0 {
-		return
-	}
-	s.filesz = pa + uint64(n) - s.pa
-	w.end = s.off + s.filesz
-	pages := w.count(pa/w.size, (pa+uint64(n)-1)/w.size+1)
-	w.st.Stored += pages
-	if kind == pageZero {
-		w.st.Zero += pages
-	} else {
-		w.st.Raw += pages
+		at = end
+		w.show.maybe(w.st, w.left)
 	}
 }
 
-// count gives how many of the pfns were not counted before.
-func (w *elfWriter) count(start, end uint64) uint64 {
-	n := end - start
-	for pfn, was := range w.shared {
-		if pfn < start || pfn >= end {
+// put writes what lies in memory from at up to end, all in the file range of s;
+// mem starts at base.
+func (w *elfWriter) put(s *segment, base, at, end uint64) {
+	for at < end && w.stopped == nil {
+		i := (at - base) / w.size
+		j := i + 1
+		for j < uint64(len(w.kinds)) && (w.kinds[j] == w.kinds[i] || writeOnly(w.out)) {
+			j++
+		}
+		to := min(end, base+j*w.size)
+		n := to - at
+		if writeOnly(w.out) || w.kinds[i] == pageIn {
+			off := int64(s.off + (at - s.pa))
+			if done, err := w.out.WriteAt(w.mem[at-base:to-base], off); err != nil {
+				w.stopped = fmt.Errorf("dump: write %d bytes of pages at %d: %w", n, off, err)
+				n = (at+uint64(done))&^(w.size-1) - at // whole pages
+				if at+uint64(done) < (at&^(w.size-1))+w.size {
+					return
+				}
+			}
+		}
+		w.took(base, at, at+n)
+		at = to
+	}
+}
+
+// took notes that the pages from at up to end are in the file.
+func (w *elfWriter) took(base, at, end uint64) {
+	for pa := at &^ (w.size - 1); pa < end; pa += w.size {
+		k := w.kinds[(pa-base)/w.size]
+		if k == pageOut || !w.left.Has(pa/w.size) {
 			continue
 		}
-		if was {
-			n--
+		w.left.Remove(pa / w.size)
+		if k == pageZero {
+			w.st.Zero++
+		} else {
+			w.st.Raw++
 		}
-		w.shared[pfn] = true
 	}
-	return n
 }
 
-// fetch reads the pages that lie in memory from base up to end, and decides on
-// each.
+// fetch reads the stored pages that lie in memory from base up to end. What is
+// not stored reads as zeros.
 func (w *elfWriter) fetch(base, end uint64) {
 	n := (end - base + w.size - 1) / w.size
 	w.kinds = w.kinds[:n]
 	clear(w.kinds)
 	first := base / w.size
 	for i := uint64(0); i < n; {
-		if !w.keep.Has(first + i) {
-			i++
+		j := i + 1
+		if !w.stored.Has(first + i) {
+			clear(w.mem[i*w.size : j*w.size])
+			i = j
 			continue
 		}
-		j := i + 1
-		for j < n && w.keep.Has(first+j) {
+		for j < n && w.stored.Has(first+j) {
 			j++
 		}
 		if w.r.ReadPhys(w.mem[i*w.size:j*w.size], base+i*w.size) == nil {
 			for k := i; k < j; k++ {
-				w.judge(first+k, k)
+				w.judge(k)
 			}
 		} else {
 			w.fetchPages(base, i, j)
@@ -179,19 +164,18 @@ func (w *elfWriter) fetchPages(base, i, j uint64) {
 	var err error
 	for ; i < j; i++ {
 		pa := base + i*w.size
+		page := w.mem[i*w.size : (i+1)*w.size]
 		if bad < badRun {
-			if err = w.r.ReadPhys(w.mem[i*w.size:(i+1)*w.size], pa); err == nil {
+			if err = w.r.ReadPhys(page, pa); err == nil {
 				bad = 0
-				w.judge(pa/w.size, i)
+				w.judge(i)
 				continue
 			}
 			if !errors.Is(err, vmcore.ErrNoPage) {
 				bad++
 			}
 		}
-		if w.count(pa/w.size, pa/w.size+1) == 0 {
-			continue
-		}
+		clear(page)
 		w.st.Unreadable++
 		if w.st.ReadError == nil {
 			w.st.ReadError = err
@@ -202,19 +186,12 @@ func (w *elfWriter) fetchPages(base, i, j uint64) {
 	}
 }
 
-// judge decides on page i of the block, which was read.
-func (w *elfWriter) judge(pfn, i uint64) {
+// judge tells what page i of mem, which was read, is.
+func (w *elfWriter) judge(i uint64) {
 	w.st.BytesIn += w.size
 	w.kinds[i] = pageIn
-	if !bytes.Equal(w.mem[i*w.size:(i+1)*w.size], w.zero) {
-		return
-	}
-	w.kinds[i] = pageZero
-	if w.opt.DropZeros {
-		w.kinds[i] = pageOut
-		n := w.count(pfn, pfn+1)
-		w.st.Zero += n
-		w.st.Stored += n
+	if bytes.Equal(w.mem[i*w.size:(i+1)*w.size], w.zero) {
+		w.kinds[i] = pageZero
 	}
 }
 
@@ -222,20 +199,21 @@ func (w *elfWriter) judge(pfn, i uint64) {
 type elfShower struct {
 	f    func(Progress)
 	last time.Time
+	size uint64 // of a page
 }
 
-func (s *elfShower) maybe(st *Stats, out uint64) {
+func (s *elfShower) maybe(st *Stats, left *pfnset.Set) {
 	if s.f == nil {
 		return
 	}
 	if now := time.Now(); now.Sub(s.last) >= tick {
 		s.last = now
-		s.now(st, out)
+		s.now(st, left)
 	}
 }
 
-func (s *elfShower) now(st *Stats, out uint64) {
+func (s *elfShower) now(st *Stats, left *pfnset.Set) {
 	if s.f != nil {
-		s.f(Progress{Done: st.Stored + st.Unreadable, Total: st.Pages, BytesIn: st.BytesIn, BytesOut: out})
+		s.f(Progress{Done: st.Pages - left.Len(), Total: st.Pages, BytesIn: st.BytesIn, BytesOut: st.Raw * s.size})
 	}
 }
