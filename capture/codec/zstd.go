@@ -137,17 +137,7 @@ func (e *zstdEncoder) literals(dst []byte) []byte {
 	if n < zstdMinLits {
 		return append(litsHeader(dst, litsRaw, n), lits...)
 	}
-	clear(h.counts[:])
-	for _, b := range lits {
-		h.counts[b]++
-	}
-	most := uint32(0)
-	for s, c := range h.counts {
-		if c > 0 {
-			h.last = s
-			most = max(most, c)
-		}
-	}
+	most := h.count(lits)
 	if int(most) == n {
 		return append(litsHeader(dst, litsSingle, n), lits[0])
 	}

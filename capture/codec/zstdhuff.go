@@ -26,6 +26,30 @@ type huffNode struct {
 	depth  uint8
 }
 
+// count counts the symbols of lits and returns the count of the most frequent one.
+func (h *huffman) count(lits []byte) (most uint32) {
+	// Equal neighbours would wait for each other's counts in one table.
+	var odd [256]uint32
+	clear(h.counts[:])
+	for len(lits) >= 2 {
+		h.counts[lits[0]]++
+		odd[lits[1]]++
+		lits = lits[2:]
+	}
+	if len(lits) > 0 {
+		h.counts[lits[0]]++
+	}
+	for s := range h.counts {
+		c := h.counts[s] + odd[s]
+		h.counts[s] = c
+		if c > 0 {
+			h.last = s
+			most = max(most, c)
+		}
+	}
+	return most
+}
+
 // sort puts the symbols that occur into order, the frequent ones first.
 func (h *huffman) sort() {
 	// Small counts, which most are, have a bucket each; the others share one for

@@ -133,14 +133,14 @@ func (k *seqKind) choose(dst []byte, n int) (*fseTable, uint8, []byte) {
 // sequences are the codes of one block's sequences.
 type sequences struct {
 	lit, match, off seqKind
-	codes           [][3]uint8
+	codes           []uint32 // of literals, match and offset: a byte each
 }
 
 func (q *sequences) init(n int) {
 	q.lit = newSeqKind(litDefault[:], 6, 9)
 	q.match = newSeqKind(matchDefault[:], 6, 9)
 	q.off = newSeqKind(offDefault[:], 5, 8)
-	q.codes = make([][3]uint8, n)
+	q.codes = make([]uint32, n)
 }
 
 // encode appends the section of seqs; nil when dst has too little room.
@@ -159,11 +159,11 @@ func (q *sequences) encode(dst []byte, seqs []zstdSeq) []byte {
 	clear(q.off.counts[:])
 	codes := q.codes[:n]
 	for i, s := range seqs {
-		c := [3]uint8{litCode(s.lits), matchCode(s.match), uint8(bits.Len32(s.off) - 1)}
-		q.lit.counts[c[0]&63]++
-		q.match.counts[c[1]&63]++
-		q.off.counts[c[2]&63]++
-		codes[i] = c
+		l, m, o := litCode(s.lits), matchCode(s.match), uint8(bits.Len32(s.off)-1)
+		q.lit.counts[l]++
+		q.match.counts[m]++
+		q.off.counts[o]++
+		codes[i] = uint32(l) | uint32(m)<<8 | uint32(o)<<16
 	}
 	modes := len(dst)
 	dst = append(dst, 0)
@@ -192,7 +192,8 @@ func (q *sequences) bits(dst []byte, seqs []zstdSeq, lit, off, match *fseTable) 
 		if op+room > len(buf) {
 			return nil
 		}
-		s, c := seqs[i], q.codes[i]
+		s, packed := seqs[i], q.codes[i]
+		c := [3]uint8{uint8(packed), uint8(packed >> 8), uint8(packed >> 16)}
 		if i == len(seqs)-1 {
 			ms, os, ls = match.start(c[1]), off.start(c[2]), lit.start(c[0])
 		} else {
