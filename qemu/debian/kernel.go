@@ -114,6 +114,11 @@ func fetchKernel(ctx context.Context, s *Suite, cache, dl, release string, progr
 				return err
 			}
 			fmt.Fprintf(&sums, "%s  %s\n", p.SHA256, filepath.Base(p.Filename))
+			if s != nil { // kernels of other releases are many
+				if err := os.Remove(deb); err != nil {
+					return err
+				}
+			}
 		}
 		// Since Debian 13 the modules are below usr, where / has a link.
 		if _, err := os.Stat(filepath.Join(dir, "lib")); errors.Is(err, fs.ErrNotExist) {

@@ -196,9 +196,15 @@ func (r *Result) Summary() string {
 
 // Markers of the part of the README that is generated.
 const (
-	begin = "<!-- matrix: written by make test-matrix -->\n"
-	end   = "<!-- end of matrix -->\n"
+	begin = "<!-- kernels:begin -->\n"
+	end   = "<!-- kernels:end -->\n"
 )
+
+// Readme is the README's part: the summary and where the rest is.
+func (r *Result) Readme() string {
+	return "Written by `make test-matrix`, which crashes each kernel in machines of several kinds and compares every page;\n" +
+		"[docs/matrix.md](docs/matrix.md) has the whole table and the reason for each difference.\n\n" + r.Summary()
+}
 
 // Splice puts text between the markers of a document; the document is returned as it
 // is where it has none.

@@ -188,5 +188,5 @@ func write(r *matrix.Result) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile("README.md", matrix.Splice(doc, r.Summary()), 0o644)
+	return os.WriteFile("README.md", matrix.Splice(doc, r.Readme()), 0o644)
 }
