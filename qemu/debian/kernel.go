@@ -126,12 +126,30 @@ func fetchKernel(ctx context.Context, s *Suite, cache, dl, release string, progr
 				return err
 			}
 		}
+		if err := shrink(ctx, dir, release); err != nil {
+			return err
+		}
 		return os.WriteFile(filepath.Join(dir, "SHA256SUMS"), []byte(sums.String()), 0o644)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("debian: kernel %s: %w", release, err)
 	}
 	return kernelIn(root, release)
+}
+
+// shrink takes out of the symbols what only a linker needs: half of them on older
+// kernels. crash and drgn do without.
+func shrink(ctx context.Context, dir, release string) error {
+	k, err := kernelIn(dir, release)
+	if err != nil {
+		return err
+	}
+	file, err := filepath.EvalSymlinks(k.Debug)
+	if err != nil {
+		return err
+	}
+	_, err = run(ctx, "", "objcopy", "--remove-section=.rela.*", file)
+	return err
 }
 
 // kernelIn describes the kernel below root and reports what is not there.
