@@ -68,7 +68,7 @@ func WriteELF(ctx context.Context, out Output, src vmcore.Source, sel *filter.Re
 	notes, _, _ := layNotes(src.Notes(), src.VMCoreInfo())
 	keep, first := inCore(src, sel)
 	w := &elfWriter{
-		out: out, r: r, opt: opt, size: src.PageSize(), notes: notes, stored: keep,
+		out: out, r: r, opt: opt, size: src.PageSize(), notes: notes, stored: keep, first: first,
 		st: &Stats{Pages: keep.Len(), Workers: 1}, show: elfShower{opt.Progress, start, src.PageSize()},
 	}
 	pages := min(blockPages, blockBytes/w.size)

@@ -240,8 +240,11 @@ func TestELFFirst(t *testing.T) {
 	sel := core.selection(nil, first)
 	f := newMemFile(900)
 	st, err := WriteELF(t.Context(), f, core, sel, ELFOptions{Views: fakeViews(core)})
-	if err != nil || !st.Partial {
+	if err != nil || !st.Partial || st.First.Pages != sel.First.Len() || st.First.Stored != st.First.Pages {
 		t.Fatalf("%v, %+v", err, st)
+	}
+	if st, err := WriteELF(t.Context(), newMemFile(300), core, sel, ELFOptions{}); err != nil || st.First.Stored == 0 || st.First.Stored >= st.First.Pages {
+		t.Errorf("%v, %+v", err, st)
 	}
 	checkELF(t, f, core, sel)
 	checkPhdrs(t, f, core)

@@ -84,7 +84,11 @@ func (w *elfWriter) count() {
 	if st.Partial = st.LeftOut > 0; st.Partial {
 		st.Cause = w.stopped
 	}
-	st.Rest = Wave{Pages: st.Pages, Stored: st.Stored, Bytes: st.Raw * w.size}
+	if w.first != nil {
+		missing := both(w.left, w.first).Len() // what cannot be read is not the waves' matter
+		st.First = Wave{Pages: w.first.Len(), Stored: w.first.Len() - missing}
+	}
+	st.Rest = Wave{Pages: st.Pages - st.First.Pages, Stored: st.Stored - min(st.First.Stored, st.Stored), Bytes: st.Raw * w.size}
 	st.Bytes = int64(w.end)
 }
 

@@ -21,6 +21,7 @@ type elfWriter struct {
 
 	stored *pfnset.Set // what has its place in the file
 	left   *pfnset.Set // what of it is not there yet
+	first  *pfnset.Set // what readers need most; may be nil
 	segs   []segment   // by physical address
 	room   uint64      // program headers that there is room for
 	noteAt uint64      // where the notes start

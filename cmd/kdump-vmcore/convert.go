@@ -137,9 +137,10 @@ func (c *cli) stream(ctx context.Context, src vmcore.Source, elf bool, opt captu
 	return streamed(capture.SaveFlat(ctx, src, c.stdout, elf, opt))
 }
 
-// streamed calls a stream that was written whole one that opens: nobody can look.
+// streamed tells of a stream, which nobody can look at, that it opens when the
+// kernel's own pages are in it.
 func streamed(res *capture.SaveResult, err error) (*capture.SaveResult, error) {
-	res.Opens = err == nil
+	res.Opens = err == nil && res.EssentialMissing == 0
 	return res, err
 }
 
