@@ -166,6 +166,15 @@ func (b *bench) scan(ctx context.Context) error {
 	return nil
 }
 
+// floor measures what nothing can be faster than at level 1: reading the core once.
+func (b *bench) floor(ctx context.Context) error {
+	s, err := b.compare(ctx, "reading", []entrant{{"dd", "", []string{"dd", "if=" + b.core, "of=/dev/null", "bs=1M"}}})
+	if err == nil {
+		b.figures = append(b.figures, figure{name: "floor: reading the core once", value: s[0].Wall.Seconds(), unit: "s", ours: seconds(s[0])})
+	}
+	return err
+}
+
 // threads compares our own numbers of workers with one.
 func (b *bench) threads(ctx context.Context) error {
 	for _, cpus := range []int{1, 2} {

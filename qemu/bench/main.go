@@ -115,5 +115,8 @@ func (b *bench) all(ctx context.Context, l *lab.Lab, dir string) error {
 	if err := b.threads(ctx); err != nil {
 		return err
 	}
+	if err := b.floor(ctx); err != nil {
+		return err
+	}
 	return b.image(ctx, l, dir)
 }
