@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/gokdump/gokdump/qemu/matrix/spec"
 )
@@ -86,3 +87,6 @@ func ShortCase() Case {
 	c.Name, c.Capture = "short", false
 	return c
 }
+
+// fiveLevel tells whether the machine has five levels of page tables.
+func (c Case) fiveLevel() bool { return strings.Contains(c.CPU, "la57") }

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/gokdump/gokdump/capture/pfnset"
+	"github.com/gokdump/gokdump/qemu/debian"
 	"github.com/gokdump/gokdump/qemu/matrix/spec"
 )
 
@@ -102,7 +103,7 @@ func (c *checker) drgn(ctx context.Context, path string) (string, error) {
 	must(len(f.Tasks) >= 50, "%d tasks", len(f.Tasks))
 	must(len(f.Slabs) >= 60, "%d slab caches", len(f.Slabs))
 	five, _ := c.mem.info.Number("pgtable_l5_enabled")
-	must((five != 0) == strings.Contains(c.core.Case.CPU, "la57"), "five-level paging: %d", five)
+	must((five != 0) == (c.core.Case.fiveLevel() && fiveLevel(c.core.Kernel)), "five-level paging: %d", five)
 	for _, fn := range []string{"panic", "sysrq_handle_crash"} {
 		must(slices.Contains(f.Frames, fn), "the backtrace %q lacks %s", f.Frames, fn)
 	}
@@ -118,6 +119,17 @@ func (c *checker) drgn(ctx context.Context, path string) (string, error) {
 	must(workers >= c.core.Case.Spec.Workers, "%d workers of %d", workers, c.core.Case.Spec.Workers)
 	c.log[ColDrgn] = f.Dmesg
 	return fmt.Sprintf("%d tasks, %d modules", len(f.Tasks), len(f.Modules)), errors.Join(errs...)
+}
+
+// fiveLevel tells whether a kernel can have five levels of page tables; all can since
+// the option is gone.
+func fiveLevel(k *debian.Kernel) bool {
+	for _, name := range []string{"boot/config-" + k.Release, "lib/modules/" + k.Release + "/config"} {
+		if b, err := os.ReadFile(filepath.Join(k.Root, name)); err == nil {
+			return !strings.Contains(string(b), "# CONFIG_X86_5LEVEL is not set")
+		}
+	}
+	return true
 }
 
 // crashCommands work without a terminal and look at most of what a dump must hold.

@@ -119,14 +119,23 @@ func (m *Matrix) Versions(ctx context.Context) (*Result, error) {
 // error was not refused.
 var uncoveredLine = regexp.MustCompile(regexp.QuoteMeta(spec.Marker+spec.Uncovered) + `(\w+): .*invalid argument`)
 
+// uncovered names for a person what the guest's workers could not have.
+var uncovered = map[string]string{
+	"thp": "transparent huge pages", "poison": "memory errors in small pages",
+	"soft": "pages taken out of use by hand", "poisonhuge": "memory errors in huge pages",
+}
+
 // Note takes from a core's console what its kernel could not be made to do.
 func (r *Result) Note(core *Core) {
 	b, err := os.ReadFile(filepath.Join(core.Dir, "console.log"))
 	if err != nil {
 		return
 	}
+	where := core.Kernel.Release + ", " + core.Case.Name
+	if core.Case.fiveLevel() && !fiveLevel(core.Kernel) {
+		r.Uncovered[where] = append(r.Uncovered[where], "five levels of page tables")
+	}
 	for _, m := range uncoveredLine.FindAllStringSubmatch(string(b), -1) {
-		where := core.Kernel.Release + ", " + core.Case.Name
-		r.Uncovered[where] = append(r.Uncovered[where], m[1])
+		r.Uncovered[where] = append(r.Uncovered[where], uncovered[m[1]])
 	}
 }
