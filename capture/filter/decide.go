@@ -91,6 +91,7 @@ func decide(l *kernel.PageLayout, level int, p, next []byte, pfn, va uint64, t *
 	v.class = one(l, level, p, anon, huge)
 	if v.class == HWPoison {
 		t.poisoned++
+		t.poisonUsed += odd(l.IsMapped(p))
 	}
 	return v
 }

@@ -17,26 +17,27 @@ type tally struct {
 
 	unaccepted uint64 // blocks that the guest did not accept yet; counted as free where bad
 
-	noOrder   uint64 // heads of compound pages without a usable order
-	crooked   uint64 // of these, not aligned to the order they say
-	badTail   uint64 // compound pages with something else inside
-	longTail  uint64 // compound pages with tails behind their end
-	saysHuge  uint64 // compound pages that claim to be hugetlb
-	notHuge   uint64 // of these, slab or on an LRU list or too small
-	loose     uint64 // compound pages of files on no LRU list, and not hugetlb
-	headless  uint64 // tails behind a page that is no part of a compound page
-	listed    uint64 // pages on an LRU list
-	bare      uint64 // of these, of no process and no file
-	mapped    uint64 // pages of processes and files
-	both      uint64 // of these, on an LRU list
-	off       uint64 // of mapped, without PG_lru
-	offBelow  uint64 // of mapped, without the flag below that
-	offAbove  uint64 // of mapped, without the flag above that
-	oddSlab   uint64 // slab on an LRU list
-	anon      uint64 // anonymous pages
-	backed    uint64 // of these, backed by swap
-	poisoned  uint64 // pages with a memory error
-	sharedMap uint64 // pages whose struct page is another's, too
+	noOrder    uint64 // heads of compound pages without a usable order
+	crooked    uint64 // of these, not aligned to the order they say
+	badTail    uint64 // compound pages with something else inside
+	longTail   uint64 // compound pages with tails behind their end
+	saysHuge   uint64 // compound pages that claim to be hugetlb
+	notHuge    uint64 // of these, slab or on an LRU list or too small
+	loose      uint64 // compound pages of files on no LRU list, and not hugetlb
+	headless   uint64 // tails behind a page that is no part of a compound page
+	listed     uint64 // pages on an LRU list
+	bare       uint64 // of these, of no process and no file
+	mapped     uint64 // pages of processes and files
+	both       uint64 // of these, on an LRU list
+	off        uint64 // of mapped, without PG_lru
+	offBelow   uint64 // of mapped, without the flag below that
+	offAbove   uint64 // of mapped, without the flag above that
+	oddSlab    uint64 // slab on an LRU list
+	anon       uint64 // anonymous pages
+	backed     uint64 // of these, backed by swap
+	poisoned   uint64 // pages with a memory error
+	poisonUsed uint64 // of these, of processes and files, which the kernel takes them from
+	sharedMap  uint64 // pages whose struct page is another's, too
 }
 
 func (t *tally) add(o *tally) {
@@ -68,6 +69,7 @@ func (t *tally) add(o *tally) {
 	t.oddSlab += o.oddSlab
 	t.backed += o.backed
 	t.poisoned += o.poisoned
+	t.poisonUsed += o.poisonUsed
 	t.sharedMap += o.sharedMap
 }
 
@@ -107,9 +109,9 @@ func (s *scan) doubts() (d kernel.Doubt) {
 		d |= kernel.DoubtHuge
 		s.warn("%d of %d compound pages that claim to be hugetlb are slab, on an LRU list or too small: hugetlb pages are not believed and kept", t.notHuge, t.saysHuge)
 	}
-	if t.poisoned > 64 && t.poisoned*8 > t.scanned {
+	if t.poisoned > 64 && (t.poisoned*8 > t.scanned || t.poisonUsed*2 > t.poisoned) {
 		d |= kernel.DoubtPoison
-		s.warn("%d of %d pages claim a memory error by PG_hwpoison, so it is not believed: they are kept", t.poisoned, t.scanned)
+		s.warn("%d of %d pages claim a memory error by PG_hwpoison, and %d of them are in use, so it is not believed: they are kept", t.poisoned, t.scanned, t.poisonUsed)
 	}
 	return d
 }

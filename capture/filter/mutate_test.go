@@ -83,6 +83,8 @@ var silent = map[string]string{
 	"NUMBER(PG_hwpoison)":                    "a kernel built without it exports none, and on a sound machine no page has it",
 	"NUMBER(PG_swapcache)":                   "a machine without swap has no page with it; it matters only for pages between swap and a list",
 	"NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)":    "a machine without a balloon has no page of that type",
+	"NUMBER(PAGE_HUGETLB_MAPCOUNT_VALUE)":    "a kernel without hugetlbfs exports none, and huge pages that nobody uses look like the kernel's",
+	"NUMBER(PG_hugetlb)":                     "a kernel without hugetlbfs exports none, and huge pages that nobody uses look like the kernel's",
 	"NUMBER(PAGE_UNACCEPTED_MAPCOUNT_VALUE)": "kernels before 6.16 do not export it, and few machines have such pages",
 }
 

@@ -229,7 +229,7 @@ func (w *worker) judge(p *part, b []byte, first, start, end uint64) uint64 {
 		case tail || l.IsHead(page):
 			p.after = pfn + 1
 		}
-		if w.inShared(at) && !l.IsTail(page) && (!l.IsHead(page) || l.IsForeign(page, next, va)) {
+		if w.inShared(at) && !tail && !l.IsHead(page) {
 			p.tally.sharedMap++
 			pfn++
 			continue

@@ -27,8 +27,8 @@ type PageLayout struct {
 	types                                      pageTypes
 	slabKnown                                  bool
 
-	noAnon   bool // anonymous pages are not told from others
-	pointers bool // a tail's head field is the address of its head, not a mask
+	anonMarks uint64 // flags of which an anonymous page has at least one
+	pointers  bool   // a tail's head field is the address of its head, not a mask
 
 	order    int // offset of the order byte in page[1]; -1: unknown
 	dtor     int // offset of the destructor in page[1]; -1: none
@@ -171,10 +171,11 @@ func (l *PageLayout) IsPoisoned(p []byte) bool { return l.f(p)&l.hwpoison != 0 }
 
 // IsAnon tells that the page is anonymous memory of a process: its mapping is
 // the address of a kernel object with bit 0 set (include/linux/page-flags.h,
-// PAGE_MAPPING_ANON).
+// PAGE_MAPPING_ANON), and it is on an LRU list or would go to swap. Without that, a
+// count and half a stale address in a slab page can look like it.
 func (l *PageLayout) IsAnon(p []byte) bool {
 	m := l.m(p)
-	return l.slabKnown && !l.noAnon && m&1 != 0 && m>>63 != 0 && !l.IsSlab(p)
+	return l.slabKnown && m&1 != 0 && m>>63 != 0 && !l.IsSlab(p) && (l.anonMarks == 0 || l.f(p)&l.anonMarks != 0)
 }
 
 // IsCache tells that the page is on an LRU list or in the swap cache.

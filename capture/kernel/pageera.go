@@ -26,6 +26,9 @@ func (l *PageLayout) readBits(info *Info) {
 	if c, b := bit("PG_swapcache"), bit("PG_swapbacked"); c != 0 && b != 0 {
 		l.swapcache, l.swapbacked = c|b, b
 	}
+	if l.lru != 0 && l.swapbacked != 0 {
+		l.anonMarks = l.lru | l.swapbacked
+	}
 	if l.lru == 0 || l.privateBit == 0 {
 		l.lru, l.swapcache = 0, 0
 		l.unknown("PG_lru or PG_private is not exported: page cache is not recognised and kept")
@@ -150,8 +153,11 @@ func (l *PageLayout) readCompound(info *Info) {
 	}
 	d, ok := info.Number("HUGETLB_PAGE_DTOR")
 	off := find("page.compound_dtor", "folio._folio_dtor")
-	if ok && d > 0 && d < 256 && off >= 0 {
+	switch {
+	case ok && d > 0 && d < 8 && off >= 0 && off+1 == l.order:
 		l.dtor, l.dtorHuge = off, byte(d)
+	case ok || off >= 0:
+		l.unknown("HUGETLB_PAGE_DTOR is %d, and OFFSET(page.compound_dtor) does not fit it or the order's: hugetlb pages are kept", d)
 	}
 	// without any: a kernel without hugetlbfs
 }

@@ -158,7 +158,7 @@ func (m *Machine) place(r Run, pfn uint64) {
 		if e.SlabType != 0 {
 			mapcount = e.SlabType
 		}
-		m.compound(pfn, r.Order, f|bit(e.Slab), 5, mapcount, false) // int slabs
+		m.compound(pfn, r.Order, f|bit(e.Slab), 0xffff888000000009, mapcount, false) // int slabs, over a stale address
 	case Hugetlb:
 		mapcount := int64(-1)
 		if e.HugetlbType != 0 {
