@@ -35,13 +35,6 @@ type part struct {
 	keep  []run  // pages whose struct pages share a page with an absurd one
 }
 
-// claim is a block of pages whose first one was judged for all of them.
-type claim struct {
-	run
-	kind claimKind
-	word uint64 // of all tails
-}
-
 func (p *part) reset(sec kernel.Section) {
 	*p = part{section: sec, drops: p.drops[:0], slab: p.slab[:0], reserved: p.reserved[:0], keep: p.keep[:0]}
 }
@@ -153,20 +146,6 @@ func without(drops, keep []run) []run {
 
 func (p *part) broken() uint64 { return p.tally.badFree + p.tally.badTail }
 
-// settle believes the claim up to end, which is behind its end only where the
-// section is.
-func (p *part) settle(end uint64) {
-	c := p.claim
-	p.drops = appendRun(p.drops, c.start, end, c.class)
-	if c.end > end && c.kind == claimCompound {
-		p.open = run{end, c.end, c.class}
-	}
-	p.last, p.claim = c, claim{}
-	if c.kind == claimCompound {
-		p.after = end
-	}
-}
-
 // judge decides on the pages from start to end, whose struct pages are in b
 // from the one of pfn first on. It returns the next page to look at, which is
 // one of an earlier part when a claim broke.
@@ -252,37 +231,6 @@ func (w *worker) judge(p *part, b []byte, first, start, end uint64) uint64 {
 // va is the address of the struct page of pfn.
 func (p *part) va(pfn, size uint64) uint64 { return p.section.Map + (pfn-p.section.Start)*size }
 
-// proved is how many pages of the block, from the one on whose struct page
-// starts b, are surely inside it.
-func (c *claim) proved(l *kernel.PageLayout, b []byte) uint64 {
-	if c.kind == claimFree {
-		return l.FreeRun(b)
-	}
-	return l.TailRun(b, c.word)
-}
-
-// inside tells whether a page may be one of the block behind its first.
-func (c *claim) inside(l *kernel.PageLayout, page, next []byte, va uint64) bool {
-	if c.kind == claimFree {
-		return l.IsInFree(page)
-	}
-	return l.IsForeign(page, next, va) // the head once more
-}
-
-// refuse gives up the claim: its pages are judged one by one, but for the
-// first, which stays. It returns the page to go on with.
-func (p *part) refuse() uint64 {
-	c := p.claim
-	p.claim = claim{}
-	p.after = c.start + 1
-	if c.kind == claimFree {
-		p.tally.badFree++
-	} else {
-		p.tally.badTail++
-	}
-	return c.start + 1
-}
-
 // first notes what goes first of what stays.
 func (w *worker) first(p *part, page []byte, pfn uint64, v verdict) {
 	if v.class != Kept || w.s.layout.IsTail(page) {
@@ -294,77 +242,4 @@ func (w *worker) first(p *part, page []byte, pfn uint64, v verdict) {
 	case l.IsReserved(page):
 		p.reserved = appendRun(p.reserved, pfn, pfn+1, Kept)
 	}
-}
-
-// read fills b with the struct pages at va, one mapping after the other. Those
-// that cannot be read become uninitialised ones: all bits set.
-func (w *worker) read(p *part, b []byte, va uint64) {
-	size := w.s.layout.Size
-	bad := func(from, to uint64, err error) {
-		from, to = from/size*size, min((to+size-1)/size*size, uint64(len(b)))
-		for i := from; i < to; i++ {
-			b[i] = 0xff
-		}
-		p.tally.unread += (to - from) / size
-		if p.unread == nil {
-			p.unread = err
-		}
-	}
-	var spoiled []run // offsets, done last so that no later read undoes them
-	var why error
-	fail := func(from, to uint64, err error) {
-		spoiled = appendRun(spoiled, from, to, Kept)
-		why = err
-	}
-	page := w.s.pageSize
-	w.shared = w.shared[:0]
-	for at := uint64(0); at < uint64(len(b)); {
-		pa, n, err := w.space.Translate(va + at)
-		if err != nil {
-			to := min((va+at)&^(page-1)+page-va, uint64(len(b)))
-			fail(at, to, err)
-			at = to
-			continue
-		}
-		n = min(n, uint64(len(b))-at)
-		w.noteShared(at, pa, n)
-		if err := w.mem.ReadPhys(b[at:at+n], pa); err != nil {
-			for to := at; to < at+n; { // page by page: lose no more than needed
-				from := to
-				to = min(from+page-(pa+from-at)%page, at+n)
-				if err := w.mem.ReadPhys(b[from:to], pa+from-at); err != nil {
-					fail(from, to, err)
-				}
-			}
-		}
-		at += n
-	}
-	for _, r := range spoiled {
-		bad(r.start, r.end, why)
-	}
-}
-
-// noteShared notes which of the struct pages in n bytes at offset at of the
-// buffer, read from pa, are found at other addresses too.
-func (w *worker) noteShared(at, pa, n uint64) {
-	page, set := w.s.pageSize, w.s.shared
-	if set.Len() == 0 {
-		return
-	}
-	for from := pa; from < pa+n; {
-		to := min(from&^(page-1)+page, pa+n)
-		if set.Has(from / page) {
-			w.shared = appendRun(w.shared, at+from-pa, at+to-pa, Kept)
-		}
-		from = to
-	}
-}
-
-func (w *worker) inShared(at uint64) bool {
-	for _, r := range w.shared {
-		if r.start <= at && at < r.end {
-			return true
-		}
-	}
-	return false
 }
