@@ -26,6 +26,8 @@ func (r *run) saveDump(ctx context.Context) error {
 		Codec:   id,
 		Workers: r.cfg.Plan.Dump.Workers,
 		Event:   func(e Event) { r.tell(e) },
+
+		VerifyMust: true,
 	})
 	r.note(res)
 	if err != nil {

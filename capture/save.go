@@ -37,6 +37,10 @@ type SaveOptions struct {
 	// VerifyAll decodes each page after writing, not only a sample. The structure
 	// of the dump is looked at as a whole in any case.
 	VerifyAll bool
+	// VerifyMust decodes each page that readers cannot do without, and a sample
+	// of the others: for a crash kernel, whose memory is not there to be dumped
+	// again.
+	VerifyMust bool
 	// Event, if not nil, hears of steps and progress, from one goroutine at a
 	// time. The steps are "filter", "write" and "verify".
 	Event func(Event)

@@ -46,6 +46,9 @@ func (s *save) verify(ctx context.Context) error {
 	opt := dump.VerifyOptions{Every: sampleEvery, Must: s.must(k), MustEvery: mustEvery, Workers: s.opt.Workers, Progress: func(p dump.Progress) {
 		s.progress(Progress{Done: p.Done, Total: p.Total, BytesIn: p.BytesIn})
 	}}
+	if s.opt.VerifyMust {
+		opt.MustEvery = 1
+	}
 	if s.opt.VerifyAll {
 		opt.Every, opt.MustEvery = 1, 1
 	}
