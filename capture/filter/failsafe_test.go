@@ -211,19 +211,24 @@ func (r countingReader) ReadPhys(p []byte, pa uint64) error {
 	return r.Reader.ReadPhys(p, pa)
 }
 
-// Levels that drop nothing read no struct page; the others read each once.
+// Each struct page is read once. Levels that drop nothing read them too, since a
+// dump of all memory is the one that a full disk cuts short: slab must go first.
 func TestReads(t *testing.T) {
-	m := synth.New(synth.Options{Drop: []string{"NUMBER(PG_hwpoison)"}, Runs: []synth.Run{{Kind: synth.Offline}, {Kind: synth.Free}}})
-	for level, want := range map[int]int{0: 0, 1: 0, 2: 9} {
+	m := synth.New(synth.Options{Drop: []string{"NUMBER(PG_hwpoison)"}, Runs: []synth.Run{{Kind: synth.Offline}, {Kind: synth.Free}, {Kind: synth.Slab, Order: 3}}})
+	slab := m.Runs[2].PFN
+	for level, want := range map[int]int{0: 3, 1: 3, 2: 9} {
 		n := 0
 		res := scanSource(t, counting{m.Source(), m, &n}, filter.Options{Level: level, Workers: 1})
 		// one for each RAM range: all are below 256 KiB of struct pages; and six to
-		// prove the layout
+		// prove the layout, where that decides anything
 		if n != want {
 			t.Errorf("level %d: %d reads, want %d", level, n, want)
 		}
 		if got := res.Counts[filter.Offline]; got != uint64(min(level/2, 1)) {
 			t.Errorf("level %d: %d offline pages", level, got)
+		}
+		if got := res.First.LenRange(slab, slab+8); got != 8 {
+			t.Errorf("level %d: %d of 8 slab pages go first", level, got)
 		}
 	}
 }

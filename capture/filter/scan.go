@@ -52,10 +52,15 @@ func (s *scan) run(ctx context.Context, r vmcore.Reader) error {
 	if err != nil {
 		return err
 	}
-	if known && s.judges() {
-		if err := s.decideAll(ctx, r); err != nil {
-			return err
-		}
+	switch {
+	case !known:
+	case s.judges():
+		err = s.decideAll(ctx, r)
+	default:
+		err = s.lookForFirst(ctx, r)
+	}
+	if err != nil {
+		return err
 	}
 	s.finishFirst()
 	if s.opt.Progress != nil {
@@ -65,8 +70,20 @@ func (s *scan) run(ctx context.Context, r vmcore.Reader) error {
 	return nil
 }
 
-// judges tells whether there is anything to drop: else the struct pages need
-// not be read.
+// lookForFirst reads the struct pages only to know what must go first: a dump of
+// all memory is the one that a full disk cuts short. Nothing is dropped by it, and
+// what it does not understand costs nobody anything.
+func (s *scan) lookForFirst(ctx context.Context, r vmcore.Reader) error {
+	warnings := s.res.Warnings
+	if err := s.sections(ctx, r); err != nil {
+		return err
+	}
+	s.res.Keep, s.res.Warnings = s.res.RAM.Clone(), warnings
+	clear(s.res.Counts)
+	return nil
+}
+
+// judges tells whether there is anything to drop.
 func (s *scan) judges() bool {
 	_, poison := s.number("PG_hwpoison")
 	return s.opt.Level > LevelZero || poison
