@@ -127,7 +127,7 @@ func TestFullDisk(t *testing.T) {
 // A capture that takes too long ends with what it has.
 func TestCaptureDeadline(t *testing.T) {
 	o := crash(t, lab.Story{
-		Config:    lab.DefaultConfig + "codec none\nlevel 2\ntimeout capture 6s\n",
+		Config:    lab.DefaultConfig + "codec none\nlevel 0\ntimeout capture 6s\n",
 		MemoryMiB: 2048,
 		Disk:      qemu.Disk{SizeMiB: 3072, FSType: "ext4", UUID: lab.DiskUUID},
 	})
