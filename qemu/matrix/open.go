@@ -135,26 +135,28 @@ func fiveLevel(k *debian.Kernel) bool {
 // crashCommands work without a terminal and look at most of what a dump must hold.
 var crashCommands = []string{"sys", "bt -a", "ps", "mod", "kmem -s", "kmem -i"}
 
-// crash finds the same in the dump as in the core. A kernel that crash cannot make
-// anything of, even in the core, is said so.
+// crash prints the same for the dump as for the core, warnings and all. A kernel that
+// crash cannot open even as a core is said so.
 func (c *checker) crash(ctx context.Context, path string) (string, error) {
+	commands := strings.Join(crashCommands, "\n") + "\nquit\n"
+	script, err := c.file("commands", []byte(commands))
+	if err != nil {
+		return "", err
+	}
 	run := func(path string) (string, error) {
-		out, err := c.Readers.Crash(ctx, c.core.Kernel.Debug, path, crashCommands...)
+		out, err := c.Readers.Run(ctx, []string{c.core.Kernel.Debug, path, script}, "crash", "-s", "@0", "@1", "-i", "@2")
 		if err != nil {
 			return "", err
 		}
 		var b strings.Builder
-		for _, command := range crashCommands {
-			fmt.Fprintf(&b, "== %s\n", command)
-			for line := range strings.Lines(out[command]) {
-				if !strings.Contains(line, "DUMPFILE:") { // names the file
-					b.WriteString(line)
-				}
+		for line := range strings.Lines(out) {
+			if !strings.Contains(line, "DUMPFILE:") { // tells a dump from a core
+				b.WriteString(line)
 			}
 		}
 		return b.String(), nil
 	}
-	want, err := c.kept("crash", strings.Join(crashCommands, "\n"), func() (string, error) {
+	want, err := c.kept("crash", commands, func() (string, error) {
 		out, err := run(c.core.Path)
 		if err != nil && ctx.Err() == nil {
 			return unsupported + err.Error(), nil
@@ -183,9 +185,6 @@ func (c *checker) crash(ctx context.Context, path string) (string, error) {
 // firstComplaint is the first line of crash's own in a long error.
 func firstComplaint(text string) string {
 	for line := range strings.Lines(text) {
-		if _, said, ok := strings.Cut(line, "crash complains: "); ok {
-			return strings.TrimSpace(said)
-		}
 		if said, ok := strings.CutPrefix(line, "crash: "); ok {
 			return strings.TrimSpace(said)
 		}

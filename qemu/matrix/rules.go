@@ -18,14 +18,6 @@ type rule struct {
 // asked in this order.
 var rules = []rule{
 	{
-		name: "image",
-		why:  "a page of the kernel's own image: we never leave one out, makedumpfile does where its struct page looks free or cached",
-		ours: true,
-		holds: func(m *memory, _ int, pfn uint64) bool {
-			return slices.ContainsFunc(m.image, func(r pfns) bool { return r.start <= pfn && pfn < r.end })
-		},
-	},
-	{
 		name: "ragged",
 		why:  "a page of which only a part is RAM: we keep that part, makedumpfile loses it in some of its modes",
 		ours: true,
@@ -75,6 +67,14 @@ var rules = []rule{
 		why:   "the same with an anonymous page: taken for slab, it is no user page, and makedumpfile drops it as page cache",
 		ours:  true,
 		holds: waiters,
+	},
+	{
+		name: "image",
+		why:  "a page of the kernel's own image: we never leave one out, makedumpfile does where its struct page looks free or cached",
+		ours: true,
+		holds: func(m *memory, _ int, pfn uint64) bool {
+			return slices.ContainsFunc(m.image, func(r pfns) bool { return r.start <= pfn && pfn < r.end })
+		},
 	},
 }
 
