@@ -27,8 +27,13 @@ func TestSplit(t *testing.T) {
 	if err != nil || got["sys"] != "KERNEL: x\n" || got["ps"] != "PID 1\nPID 2\n" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := split("WARNING: /mnt/1:\n    This dumpfile is incomplete.  This may\n=== gokdump 0\n", []string{"sys"}); err != nil {
-		t.Errorf("an incomplete dump: %v", err)
+	for name, said := range map[string]string{
+		"an incomplete dump":          "WARNING: /mnt/1:\n    This dumpfile is incomplete.  This may\n",
+		"a CPU stopped in the switch": "crash: inconsistent active task indications for CPU 1:\n  runqueue: ffff8e1181253000 \"swapper/1\" (default)\n",
+	} {
+		if _, err := split(said+"=== gokdump 0\n", []string{"sys"}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	for name, out := range map[string]string{
 		"command missing": "=== gokdump 0\nx\n",
