@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/gokdump/gokdump/capture/pfnset"
 	"github.com/gokdump/gokdump/capture/vmcore"
@@ -134,6 +135,10 @@ func (r *Result) Note(core *Core) {
 	where := core.Kernel.Release + ", " + core.Case.Name
 	if core.Case.fiveLevel() && !fiveLevel(core.Kernel) {
 		r.Uncovered[where] = append(r.Uncovered[where], "five levels of page tables")
+	}
+	// hugetlb_free_vmemmap= came with 5.14, and says so when it is at work.
+	if core.Case.Spec.Gigantic && !strings.Contains(string(b), "vmemmap can be freed") && !strings.Contains(string(b), "HugeTLB: can") {
+		r.Uncovered[where] = append(r.Uncovered[where], "hugetlb pages whose struct pages are freed")
 	}
 	for _, m := range uncoveredLine.FindAllStringSubmatch(string(b), -1) {
 		r.Uncovered[where] = append(r.Uncovered[where], uncovered[m[1]])

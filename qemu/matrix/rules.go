@@ -70,10 +70,15 @@ var rules = []rule{
 	},
 	{
 		name: "image",
-		why:  "a page of the kernel's own image: we never leave one out, makedumpfile does where its struct page looks free or cached",
+		why:  "a page of the kernel's own image that it has not freed: we never leave one out, whatever its struct page says",
 		ours: true,
 		holds: func(m *memory, _ int, pfn uint64) bool {
-			return slices.ContainsFunc(m.image, func(r pfns) bool { return r.start <= pfn && pfn < r.end })
+			if !slices.ContainsFunc(m.image, func(r pfns) bool { return r.start <= pfn && pfn < r.end }) {
+				return false
+			}
+			// PG_reserved is not exported; it is the bit below PG_private.
+			p := m.structPage(pfn)
+			return p == nil || m.u64(p, "page.flags")>>(m.flags["PG_private"]-1)&1 != 0
 		},
 	},
 }

@@ -14,7 +14,7 @@ type Result struct {
 	Drgn      string `json:"drgn"`
 	Crash     string `json:"crash"`
 	Rows      []Row  `json:"rows"`
-	// Cases tell by kernel and case what could not be made to happen there.
+	// Uncovered tells by kernel and case what could not be made to happen there.
 	Uncovered map[string][]string `json:"uncovered,omitempty"`
 	// Kernels are the releases in the order of the run.
 	Kernels []string `json:"kernels"`
@@ -117,8 +117,10 @@ func (r *Result) Document() []byte {
 		"- **drgn** (%s): backtraces and registers of all CPUs, backtraces of all tasks, modules, slab caches\n"+
 		"  and the objects of two of them, and the log, are the same in dump and core.\n"+
 		"- **crash** (%s): `%s` print the same for dump and core.\n"+
-		"- **log**: our log is, byte by byte, that of drgn, of makedumpfile without its caller column, and of\n"+
-		"  the file that kdump-init saved.\n\n", r.Reference, r.Drgn, r.Crash, strings.Join(crashCommands, "`, `"))
+		"- **log**: our log is, byte by byte, that of drgn, of makedumpfile (which reads no snappy) without its\n"+
+		"  caller column, and of the file that kdump-init saved; only how far the second line of a message is\n"+
+		"  indented may differ.\n\n"+
+		"Levels other than 31 are made in one codec each. An empty cell was not asked for.\n\n", r.Reference, r.Drgn, r.Crash, strings.Join(crashCommands, "`, `"))
 	b.WriteString("## The cases\n\n")
 	for _, c := range Cases {
 		fmt.Fprintf(&b, "- **%s**: %s.\n", c.Name, c.About)

@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -22,7 +23,7 @@ import (
 	"github.com/gokdump/gokdump/qemu/steps"
 )
 
-const usage = `usage: run [-short] [-kernel TEXT] [-case NAME]
+const usage = `usage: run [-short] [-kernel TEXT] [-case NAME] [-docs]
 
 Compares dumps of Debian's kernels with makedumpfile, libkdumpfile, drgn and
 crash, prints a table, and writes docs/matrix.md and the README's part of it.
@@ -32,12 +33,17 @@ crash, prints a table, and writes docs/matrix.md and the README's part of it.
   -kernel TEXT  only kernels whose suite, version or flavour holds TEXT;
                 writes no documentation
   -case NAME    only this case; writes no documentation
+  -docs         write the documentation of the last whole run anew and do
+                nothing else
 
 exit codes: 0 all dumps are right, 1 they are not, 2 wrong usage
 `
 
 // work is where dumps are while they are compared, below the tree's root.
 const work = "build/matrix"
+
+// result is where a whole run leaves what it found.
+const result = work + "/result.json"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -48,6 +54,7 @@ func main() {
 	fs.BoolVar(&o.short, "short", false, "")
 	fs.StringVar(&o.kernel, "kernel", "", "")
 	fs.StringVar(&o.one, "case", "", "")
+	fs.BoolVar(&o.docs, "docs", false, "")
 	if fs.Parse(os.Args[1:]) != nil || fs.NArg() > 0 {
 		os.Exit(2)
 	}
@@ -58,13 +65,16 @@ func main() {
 }
 
 type options struct {
-	short       bool
+	short, docs bool
 	kernel, one string
 }
 
 func run(ctx context.Context, o options) error {
 	if _, err := os.Stat("go.mod"); err != nil {
 		return errors.New("the working directory is not the source tree; run make test-matrix there")
+	}
+	if o.docs {
+		return rewrite()
 	}
 	cache, err := debian.CacheDir()
 	if err != nil {
@@ -124,7 +134,24 @@ func run(ctx context.Context, o options) error {
 	if o.short || o.kernel != "" || o.one != "" {
 		return nil
 	}
-	return write(r)
+	b, err := json.MarshalIndent(r, "", "\t")
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(result, b, 0o644), write(r))
+}
+
+// rewrite writes the documentation from what the last whole run found.
+func rewrite() error {
+	b, err := os.ReadFile(result)
+	if err != nil {
+		return fmt.Errorf("no whole run of the matrix here: %w", err)
+	}
+	var r matrix.Result
+	if err := json.Unmarshal(b, &r); err != nil {
+		return fmt.Errorf("%s: %w", result, err)
+	}
+	return write(&r)
 }
 
 // job is one machine.
