@@ -50,6 +50,10 @@ test-matrix: setup ## compare dumps of all kernels, page by page; writes docs/ma
 	@scripts/slow "compiling the matrix" $(GO) build -o build/tools/matrix ./qemu/matrix/run
 	@build/tools/matrix $(MATRIXFLAGS)
 
+.PHONY: docs
+docs: ## write the documentation of the last test-matrix anew
+	@$(GO) run ./qemu/matrix/run -docs
+
 .PHONY: test-matrix-short
 test-matrix-short: setup ## the same for one kernel at three levels
 	@scripts/slow "compiling the matrix" $(GO) build -o build/tools/matrix ./qemu/matrix/run
