@@ -131,7 +131,7 @@ func (m *Maker) crash(ctx context.Context, dir string, k *debian.Kernel, c Case,
 		MemoryMiB: c.MemoryMiB, CPU: c.CPU, Accel: qemu.TCG,
 		Drives:  []qemu.Drive{{Path: raw}, {Path: target}},
 		Timeout: machineTime, Log: filepath.Join(dir, "console.log"), Tee: progress,
-		Extra: []string{"-device", "virtio-balloon-pci", "-chardev", "socket,id=qmp,path=" + monitor + ",server=on,wait=off", "-mon", "chardev=qmp,mode=control"},
+		Extra: append(qemu.QMPArgs(monitor), "-device", "virtio-balloon-pci"),
 	}
 	if c.Machine != "" {
 		opts.Extra = append(opts.Extra, "-machine", c.Machine)
@@ -145,7 +145,7 @@ func (m *Maker) crash(ctx context.Context, dir string, k *debian.Kernel, c Case,
 		if err := vm.Expect(ctx, spec.Marker+spec.Inflate); err != nil {
 			return err
 		}
-		if err := inflate(monitor, int64(c.MemoryMiB-c.Spec.BalloonMiB)<<20); err != nil {
+		if err := inflate(ctx, monitor, int64(c.MemoryMiB-c.Spec.BalloonMiB)<<20); err != nil {
 			return err
 		}
 	}

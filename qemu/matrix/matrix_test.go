@@ -1,7 +1,6 @@
 package matrix
 
 import (
-	"bufio"
 	"strings"
 	"testing"
 
@@ -64,19 +63,6 @@ func TestDumpsCoverLevelsAndCodecs(t *testing.T) {
 		if !opened {
 			t.Errorf("%s is opened in no reader", codec)
 		}
-	}
-}
-
-func TestAnswer(t *testing.T) {
-	in := bufio.NewScanner(strings.NewReader("{\"QMP\": {}}\n{\"return\": {}}\n{\"event\": \"X\"}\n{\"error\": {\"desc\": \"no balloon\"}}\n"))
-	if err := answer(in); err != nil {
-		t.Error(err)
-	}
-	if err := answer(in); err == nil || !strings.Contains(err.Error(), "no balloon") {
-		t.Errorf("%v", err)
-	}
-	if err := answer(in); err == nil {
-		t.Error("the end of the connection is no answer")
 	}
 }
 
