@@ -19,13 +19,15 @@ import (
 func TestFullDisk(t *testing.T) {
 	for _, fresh := range []bool{false, true} {
 		for _, workers := range []int{1, 3} {
-			t.Run(fmt.Sprintf("fresh=%v/%d", fresh, workers), func(t *testing.T) { fullDisk(t, fresh, workers) })
+			t.Run(fmt.Sprintf("fresh=%v/%d", fresh, workers), func(t *testing.T) { fullDisk(t, newFakeCore(4096), fresh, workers) })
 		}
 	}
+	core := newFakeCore(4096)
+	core.alike = 301 // what is cut off is what others share
+	t.Run("alike", func(t *testing.T) { fullDisk(t, core, false, 1) })
 }
 
-func fullDisk(t *testing.T, fresh bool, workers int) {
-	core := newFakeCore(4096)
+func fullDisk(t *testing.T, core *fakeCore, fresh bool, workers int) {
 	core.image = []vmcore.Range{{Start: 40100 * 4096, End: 40150 * 4096}}
 	inImage := func(pfn uint64) bool { return pfn >= 40100 && pfn < 40150 }
 	sel := core.selection(func(pfn uint64) bool { return some(pfn) || inImage(pfn) },

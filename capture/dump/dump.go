@@ -14,7 +14,8 @@
 //	bitmap 2                           pfns that are stored
 //	descriptors                        24 bytes for each stored pfn, in pfn order
 //	one zero page                      shared by all pages that are all zeros
-//	page data                          in the order in which workers finish
+//	page data                          in the order in which workers finish; pages
+//	                                   with the same bytes may share them
 //
 // Everything up to the zero page is given its room on the disk before the first
 // page is written, so that it can be rewritten when the disk is full. The
@@ -74,7 +75,7 @@ type Options struct {
 	Codec codec.ID
 	// Workers is the number of goroutines that read and compress; 0 means one
 	// for each CPU. With one, the caller's goroutine does it all. Each takes up to
-	// 3 MiB of memory.
+	// 2 MiB of memory.
 	Workers int
 	// Split, if not nil, makes the file one of a set: it gets the pages of that
 	// range only, while its bitmaps tell of all pages of the set. Such a file
@@ -111,6 +112,10 @@ type Stats struct {
 	Raw uint64
 	// Compressed pages are smaller in the file than in memory.
 	Compressed uint64
+	// Shared is how many of the raw and the compressed pages have the bytes of
+	// another, which are stored once; when the dump was cut short, how many had
+	// before.
+	Shared uint64
 	// LeftOut is how many pages are missing because the dump was cut short.
 	LeftOut uint64
 	// Unreadable is how many pages the core did not give; UnreadableAt has the
@@ -139,7 +144,8 @@ type Stats struct {
 type Wave struct {
 	Pages  uint64 // to be stored
 	Stored uint64 // in the file
-	Bytes  uint64 // of page data, those of the shared zero page not counted
+	Bytes  uint64 // of page data, those of the shared zero page not counted; in a
+	// dump that was cut short, bytes that pages share count for each of them
 }
 
 // ErrNothing is wrapped by the error of [Write] when the file would hold no

@@ -41,6 +41,8 @@ type engine struct {
 
 	done, bytesIn atomic.Uint64
 	tally         [2]tally // of First, and of the rest
+	twins         *twins
+	shared        atomic.Uint64 // pages that have the bytes of others
 
 	mu     sync.Mutex
 	errors readErrors

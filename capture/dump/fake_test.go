@@ -23,6 +23,7 @@ type fakeCore struct {
 	info  []byte
 	bad   map[uint64]error // by pfn
 	reads func()           // called at each read
+	alike uint64           // if not 0, pages so many pfns apart are the same
 }
 
 func newFakeCore(size uint64) *fakeCore {
@@ -61,6 +62,9 @@ func appendNote(b []byte, name string, typ uint32, desc []byte) []byte {
 
 func (c *fakeCore) page(p []byte, pfn uint64) {
 	clear(p)
+	if c.alike != 0 {
+		pfn %= c.alike
+	}
 	switch pfn % 3 {
 	case 1:
 		x := pfn*0x9e3779b97f4a7c15 + 1

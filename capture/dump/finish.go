@@ -13,7 +13,7 @@ import (
 func (e *engine) finish(h *kdumpfmt.Header, first *pfnset.Set, st *Stats) error {
 	st.Unreadable = e.errors.count.Load()
 	st.UnreadableAt, st.ReadError = e.errors.at, e.errors.first
-	st.BytesIn = e.bytesIn.Load()
+	st.BytesIn, st.Shared = e.bytesIn.Load(), e.shared.Load()
 
 	c := &compactor{e: e, h: h, first: first, end: e.next.Load()}
 	for i := range c.found {
@@ -110,7 +110,7 @@ type total struct {
 }
 
 func (t *total) take(from *tally) {
-	*t = total{counts{from.zero.Load(), from.raw.Load(), from.packed.Load()}, from.size.Load()}
+	*t = total{counts{zero: from.zero.Load(), raw: from.raw.Load(), packed: from.packed.Load()}, from.size.Load()}
 }
 
 func (t *total) add(d kdumpfmt.Desc, zero int64) {

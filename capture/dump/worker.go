@@ -6,30 +6,56 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/gokdump/gokdump/capture/codec"
 	"github.com/gokdump/gokdump/capture/vmcore"
 	"github.com/gokdump/gokdump/capture/vmcore/kdumpfmt"
 )
 
+// groupBytes is how much of a block is read at once: enough to be worth a system
+// call, and little enough to be in the CPU's own cache still when it is compressed.
+const groupBytes = 128 << 10
+
 // worker carries blocks from the core to the file. All its memory is allocated
 // when it is made.
 type worker struct {
-	e     *engine
-	r     vmcore.Reader
-	enc   codec.Encoder
-	flag  uint32
-	zero  []byte          // one page of zeros
-	pfns  []uint64        // the block
-	mem   []byte          // its pages
-	read  []bool          // which of them could be read
-	out   []byte          // their bytes in the file
-	descs []kdumpfmt.Desc // offsets count from out, until it has its place
-	table []byte          // the descriptors' bytes in the file
-	local counts
+	e      *engine
+	r      vmcore.Reader
+	enc    codec.Encoder
+	flag   uint32
+	zero   []byte          // one page of zeros
+	pfns   []uint64        // the block
+	mem    []byte          // pages of it, a group at a time
+	read   []bool          // which of them could be read
+	out    []byte          // the block's bytes in the file
+	states []state         // of its pages
+	descs  []kdumpfmt.Desc // and their descriptors
+	hashes []uint64        // of those that are fresh
+	table  []byte          // the descriptors' bytes in the file
+	local  counts
+
+	again vmcore.Reader // for pages that are looked at a second time
+	other []byte        // such a page
+	here  [hereSlots]uint16
 }
 
+// state is what became of a page of the block.
+type state uint8
+
+const (
+	lost  state = iota // could not be read; its descriptor stays empty
+	blank              // zeros: it has the shared page's bytes
+	fresh              // in out, where its descriptor's offset counts from
+	known              // has the bytes of a page that is in the file already
+)
+
+// hereSlots is the size of the table of a block's own pages: for each hash, the
+// last page that had it, plus 1.
+const hereSlots = 2 * blockPages
+
 // counts are those of one block, added to the tally when it is in the file.
-type counts struct{ zero, raw, packed uint64 }
+type counts struct{ zero, raw, packed, shared uint64 }
 
 func newWorker(e *engine) (*worker, error) {
 	size := int(e.l.BlockSize)
@@ -41,20 +67,35 @@ func newWorker(e *engine) (*worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dump: %w", err)
 	}
+	again, err := e.src.NewReader()
+	if err != nil {
+		r.Close()
+		return nil, fmt.Errorf("dump: %w", err)
+	}
 	n := min(blockPages, blockBytes/size)
+	group := min(n, groupBytes/size)
 	return &worker{
-		e:     e,
-		r:     r,
-		enc:   enc,
-		flag:  e.codec.Flag(),
-		zero:  make([]byte, size),
-		pfns:  make([]uint64, n),
-		mem:   make([]byte, n*size),
-		read:  make([]bool, n),
-		out:   make([]byte, 0, (n-1)*size+codec.MaxEncoded(size)),
-		descs: make([]kdumpfmt.Desc, n),
-		table: make([]byte, n*kdumpfmt.DescSize),
+		e:      e,
+		r:      r,
+		enc:    enc,
+		flag:   e.codec.Flag(),
+		zero:   make([]byte, size),
+		pfns:   make([]uint64, n),
+		mem:    make([]byte, group*size),
+		read:   make([]bool, group),
+		out:    make([]byte, 0, (n-1)*size+codec.MaxEncoded(size)),
+		states: make([]state, n),
+		descs:  make([]kdumpfmt.Desc, n),
+		hashes: make([]uint64, n),
+		table:  make([]byte, n*kdumpfmt.DescSize),
+		again:  again,
+		other:  make([]byte, size),
 	}, nil
+}
+
+func (w *worker) close() {
+	w.r.Close()
+	w.again.Close()
 }
 
 // run does blocks until the wave or the context ends. show is called after each.
@@ -75,8 +116,14 @@ func (w *worker) run(ctx context.Context, from *wave, show func()) {
 
 // block stores one block of pages. An error is the output's.
 func (w *worker) block(pfns []uint64, t *tally) error {
-	w.load(pfns)
-	w.pack(pfns)
+	w.local, w.out = counts{}, w.out[:0]
+	clear(w.here[:])
+	group := len(w.read)
+	for i := 0; i < len(pfns); i += group {
+		j := min(i+group, len(pfns))
+		w.load(pfns[i:j])
+		w.pack(pfns, i, j)
+	}
 	base := w.e.next.Add(int64(len(w.out))) - int64(len(w.out))
 	if len(w.out) > 0 {
 		if n, err := w.e.out.WriteAt(w.out, base); err != nil {
@@ -89,10 +136,12 @@ func (w *worker) block(pfns []uint64, t *tally) error {
 	if err := w.describe(pfns, base); err != nil {
 		return err
 	}
+	w.remember(pfns, base)
 	t.zero.Add(w.local.zero)
 	t.raw.Add(w.local.raw)
 	t.packed.Add(w.local.packed)
 	t.size.Add(uint64(len(w.out)))
+	w.e.shared.Add(w.local.shared)
 	w.e.done.Add(uint64(len(pfns)))
 	return nil
 }
@@ -146,32 +195,83 @@ func (w *worker) loadPages(pfns []uint64, i, j int, err error) {
 	}
 }
 
-// pack compresses what was read into out and makes the descriptors.
-func (w *worker) pack(pfns []uint64) {
-	size := int(w.e.l.BlockSize)
-	w.out = w.out[:0]
-	w.local = counts{}
-	for i := range pfns {
-		if !w.read[i] {
-			w.descs[i] = kdumpfmt.Desc{}
+// pack compresses the pages from i up to, not including, j, which were read, into
+// out, and makes the descriptors.
+func (w *worker) pack(pfns []uint64, i, j int) {
+	size := len(w.zero)
+	for k := i; k < j; k++ {
+		if !w.read[k-i] {
+			w.states[k], w.descs[k] = lost, kdumpfmt.Desc{}
 			continue
 		}
-		page := w.mem[i*size : (i+1)*size]
+		page := w.mem[(k-i)*size : (k-i+1)*size]
 		if bytes.Equal(page, w.zero) {
 			w.local.zero++
-			w.descs[i] = kdumpfmt.Desc{Offset: -1, Size: uint32(size)}
+			w.states[k], w.descs[k] = blank, kdumpfmt.Desc{Size: uint32(size)}
 			continue
 		}
-		at := len(w.out)
-		if p, ok := w.enc.Encode(w.out[at:], page); ok && len(p) < size {
+		w.hashes[k] = xxhash.Sum64(page)
+		if !w.twin(pfns, k, page) {
+			w.encode(k, page)
+		}
+		if w.descs[k].Flags != 0 {
 			w.local.packed++
-			w.out = w.out[:at+len(p)]
-			w.descs[i] = kdumpfmt.Desc{Offset: int64(at), Size: uint32(len(p)), Flags: w.flag}
-			continue
+		} else {
+			w.local.raw++
 		}
-		w.local.raw++
-		w.out = append(w.out, page...)
-		w.descs[i] = kdumpfmt.Desc{Offset: int64(at), Size: uint32(size)}
+	}
+}
+
+// encode appends page k to out.
+func (w *worker) encode(k int, page []byte) {
+	at := len(w.out)
+	w.states[k] = fresh
+	w.descs[k] = kdumpfmt.Desc{Offset: int64(at), Size: uint32(len(page))}
+	if p, ok := w.enc.Encode(w.out[at:], page); ok && len(p) < len(page) {
+		w.out = w.out[:at+len(p)]
+		w.descs[k].Size, w.descs[k].Flags = uint32(len(p)), w.flag
+		return
+	}
+	w.out = append(w.out, page...)
+}
+
+// twin looks for the bytes of page k among those of this block and of those in the
+// file, and describes it by them.
+func (w *worker) twin(pfns []uint64, k int, page []byte) bool {
+	hash := w.hashes[k]
+	slot := &w.here[hash%hereSlots]
+	if *slot != 0 {
+		if i := int(*slot) - 1; w.hashes[i] == hash && w.same(pfns[i], page) {
+			w.states[k], w.descs[k] = w.states[i], w.descs[i]
+			w.local.shared++
+			return true
+		}
+	}
+	*slot = uint16(k + 1)
+	pfn, d, ok := w.e.twins.find(hash, w.flag)
+	if !ok || !w.same(pfn, page) {
+		return false
+	}
+	w.states[k], w.descs[k] = known, d
+	w.local.shared++
+	return true
+}
+
+// same tells whether the page at pfn has these very bytes. That its hash was the
+// same when it was stored is not enough to make one page stand for another.
+func (w *worker) same(pfn uint64, page []byte) bool {
+	return w.again.ReadPhys(w.other, pfn*uint64(len(page))) == nil && bytes.Equal(w.other, page)
+}
+
+// remember makes the block's pages, which lie in the file from base on, known.
+func (w *worker) remember(pfns []uint64, base int64) {
+	end := int64(-1)
+	for k, s := range w.states[:len(pfns)] {
+		if d := w.descs[k]; s == fresh && d.Offset > end { // not once more for its twins
+			end = d.Offset
+			d.Offset += base
+			w.e.twins.add(w.hashes[k], pfns[k], d)
+		}
 	}
 }
 
@@ -182,8 +282,8 @@ func (w *worker) describeHead(pfns []uint64, base int64, n int) error {
 		return nil
 	}
 	for i, d := range w.descs[:len(pfns)] {
-		if d.Offset >= 0 && d.Offset+int64(d.Size) > int64(n) { // below 0: the shared zero page
-			w.descs[i] = kdumpfmt.Desc{}
+		if w.states[i] == fresh && d.Offset+int64(d.Size) > int64(n) {
+			w.states[i], w.descs[i] = lost, kdumpfmt.Desc{}
 		}
 	}
 	return w.describe(pfns, base)
@@ -194,10 +294,10 @@ func (w *worker) describeHead(pfns []uint64, base int64, n int) error {
 func (w *worker) describe(pfns []uint64, base int64) error {
 	const n = kdumpfmt.DescSize
 	for i, d := range w.descs[:len(pfns)] {
-		switch {
-		case d.Offset < 0:
+		switch w.states[i] {
+		case blank:
 			d.Offset = w.e.l.Zero
-		case d.Size != 0:
+		case fresh:
 			d.Offset += base
 		}
 		d.Put(w.table[i*n:])

@@ -28,7 +28,7 @@ func testWorker(t testing.TB, id codec.ID, core *fakeCore, keep func(pfn uint64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &engine{out: discard{}, src: core, codec: id, keep: sel.Keep, rank: pfnset.NewIndex(sel.Keep), l: l}
+	e := &engine{out: discard{}, src: core, codec: id, keep: sel.Keep, rank: pfnset.NewIndex(sel.Keep), l: l, twins: newTwins(l.Pages)}
 	w, err := newWorker(e)
 	if err != nil {
 		t.Fatal(err)
@@ -142,6 +142,7 @@ func BenchmarkBlock(b *testing.B) {
 			b.SetBytes(int64(len(pfns)) * 4096)
 			b.ReportAllocs()
 			for b.Loop() {
+				clear(w.e.twins.tags) // or no page would be new
 				w.block(pfns, &w.e.tally[1])
 			}
 		})
@@ -154,14 +155,15 @@ func BenchmarkStage(b *testing.B) {
 		name string
 		do   func()
 	}{
-		{"load", func() { w.load(pfns) }}, // and making up the pages
-		{"pack", func() { w.pack(pfns) }},
+		{"load", func() { w.load(pfns[:len(w.read)]) }}, // and making up the pages
+		{"pack", func() { w.out = w.out[:0]; w.pack(pfns, 0, len(w.read)) }},
 		{"describe", func() { w.describe(pfns, w.e.l.Data) }},
 	} {
 		b.Run(s.name, func(b *testing.B) {
-			w.load(pfns)
-			w.pack(pfns)
-			b.SetBytes(int64(len(pfns)) * 4096)
+			w.load(pfns[:len(w.read)])
+			w.out = w.out[:0]
+			w.pack(pfns, 0, len(w.read))
+			b.SetBytes(int64(len(w.read)) * 4096)
 			for b.Loop() {
 				s.do()
 			}

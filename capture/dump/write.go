@@ -47,7 +47,7 @@ func Write(ctx context.Context, out Output, src vmcore.Source, sel *filter.Resul
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{out: out, src: src, codec: opt.Codec, keep: keep, rank: pfnset.NewIndex(keep), l: l}
+	e := &engine{out: out, src: src, codec: opt.Codec, keep: keep, rank: pfnset.NewIndex(keep), l: l, twins: newTwins(l.Pages)}
 	e.next.Store(l.Data)
 	workers, err := newWorkers(e, opt.Workers)
 	if err != nil {
@@ -106,6 +106,6 @@ func newWorkers(e *engine, n int) ([]*worker, error) {
 
 func closeAll(workers []*worker) {
 	for _, w := range workers {
-		w.r.Close()
+		w.close()
 	}
 }
