@@ -32,8 +32,13 @@ type Config struct {
 	// Target takes the files. With nil, the end of the crashed kernel's log
 	// is given to Event and nothing is written.
 	Target target.Target
+	// TargetName names Target in the report; empty means its own name. Where it
+	// is mounted in the crash kernel tells nobody anything later.
+	TargetName string
 	// Plan says what is kept; only its Host and Dump are looked at.
 	Plan *plan.Plan
+	// Warnings are put at the head of the report's: what went wrong before.
+	Warnings []string
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
 	// Event, if not nil, hears of steps and progress, from one goroutine at a

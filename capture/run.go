@@ -36,16 +36,19 @@ func newRun(cfg Config) *run {
 		now = time.Now
 	}
 	r := &run{cfg: cfg, now: now, rep: &Report{
-		Version: ReportVersion,
-		Result:  Failed,
-		Host:    cfg.Plan.Host,
-		Level:   cfg.Plan.Dump.Level,
-		Codec:   cfg.Plan.Dump.Codec,
-		Started: now().UTC(),
+		Version:  ReportVersion,
+		Result:   Failed,
+		Host:     cfg.Plan.Host,
+		Level:    cfg.Plan.Dump.Level,
+		Codec:    cfg.Plan.Dump.Codec,
+		Started:  now().UTC(),
+		Warnings: slices.Clone(cfg.Warnings),
 	}}
 	r.rep.CrashTime = r.rep.Started
 	if cfg.Target != nil {
-		r.rep.Target = targetName(cfg)
+		if r.rep.Target = cfg.TargetName; r.rep.Target == "" {
+			r.rep.Target = cfg.Target.String()
+		}
 	}
 	return r
 }
@@ -76,16 +79,6 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 		return r.rep, fmt.Errorf("%s: %s", r.rep.FailedStep, r.rep.Error)
 	}
 	return r.rep, nil
-}
-
-// targetName names the target as the plan does: where it is mounted in the crash
-// kernel tells nobody anything later.
-func targetName(cfg Config) string {
-	t := cfg.Plan.Target
-	if t.FSType == "" {
-		return cfg.Target.String()
-	}
-	return fmt.Sprintf("%s %s, %s", t.FSType, t.Device, t.Path)
 }
 
 // try does one step, times it and notes how it ended. A panic in it is an error

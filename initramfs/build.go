@@ -6,6 +6,7 @@
 //	/init               kdump-init, static
 //	/plan.json          the plan, modules in loading order
 //	/modules/NAME.ko    plain module files
+//	/files/NAME         what the plan's targets need: keys, certificates; if any
 //	/dev /proc /sys /mnt /tmp   empty, for mounts
 //
 // and nothing else. The same inputs always give the same bytes. It never runs a
@@ -38,6 +39,8 @@ const (
 	moduleDir = "modules"
 )
 
+var fileDir = strings.TrimPrefix(plan.FileDir, "/")
+
 var planFile = strings.TrimPrefix(plan.File, "/")
 
 // emptyDirs are where kdump-init mounts.
@@ -52,6 +55,8 @@ type Options struct {
 	Tree *modules.Tree
 	// Wants are the modules to load, in this order; each with what it needs.
 	Wants []modules.Want
+	// Files are the contents of [plan.Plan.Files], by name.
+	Files map[string][]byte
 	// Init is the program that the image starts: a static ELF file.
 	Init []byte
 	// Compression packs the image.
@@ -98,6 +103,16 @@ func Build(w io.Writer, o Options) (*Report, error) {
 		name := path.Join(moduleDir, m.Name+".ko")
 		files = append(files, archive.File{Name: name, Mode: 0o644, Data: m.Data})
 		p.Modules = append(p.Modules, plan.Module{Name: m.Name, Path: "/" + name})
+	}
+	if len(p.Files) > 0 {
+		files = append(files, archive.File{Name: fileDir, Mode: fs.ModeDir | 0o700})
+	}
+	for _, name := range p.Files {
+		data, ok := o.Files[name]
+		if !ok {
+			return nil, fmt.Errorf("initramfs: the plan names file %q, which was not given", name)
+		}
+		files = append(files, archive.File{Name: path.Join(fileDir, name), Mode: 0o600, Data: data})
 	}
 	var text bytes.Buffer
 	if err := p.Encode(&text); err != nil {

@@ -38,7 +38,7 @@ func options0(t *testing.T) Options {
 	return Options{
 		Plan: &plan.Plan{
 			Version: plan.Version, Host: "h", Kernel: release,
-			Target:    plan.Target{FSType: "ext4", Device: plan.Device{By: plan.ByLabel, Value: "x"}, Path: "/c"},
+			Targets:   []plan.Target{{Kind: plan.KindFS, FSType: "ext4", Device: plan.Device{By: plan.ByLabel, Value: "x"}, Path: "/c"}},
 			Dump:      plan.Dump{Level: 31, Codec: "zstd"},
 			Deadlines: plan.DefaultDeadlines(), FailureAction: plan.Reboot, FinalAction: plan.Reboot,
 		},

@@ -105,6 +105,13 @@ func (c *Contents) Verify() error {
 			}
 		}
 	}
+	for _, name := range p.Files {
+		if f, ok := c.file(path.Join(fileDir, name)); !ok {
+			bad("file %s is in the plan, and not in the image", name)
+		} else if f.Mode.Perm()&0o077 != 0 {
+			bad("file %s is open to others: mode %v", name, f.Mode)
+		}
+	}
 	if f, ok := c.file(initFile); !ok {
 		bad("no /init in it")
 	} else {
@@ -127,6 +134,10 @@ func (c *Contents) unexpected(p *plan.Plan) []error {
 		files[strings.TrimPrefix(m.Path, "/")] = true
 	}
 	dirs := map[string]bool{moduleDir: true}
+	for _, name := range p.Files {
+		files[path.Join(fileDir, name)] = true
+		dirs[fileDir] = true
+	}
 	for _, d := range emptyDirs() {
 		dirs[d] = true
 	}

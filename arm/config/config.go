@@ -9,15 +9,20 @@
 // line, cut down to what gokdump does, with a few words of our own:
 //
 //	ext4|xfs|btrfs  UUID=… | LABEL=… | /dev/…   the file system for dumps
-//	path DIR                    directory for dumps; inside that file system when one is named
+//	path DIR                    directory for dumps; inside that file system when one is named,
+//	                            see below
 //	level N                     dump level, 0 to 31
 //	codec NAME                  zstd, zlib, lzo, snappy or none
 //	core_collector makedumpfile [-c|-l|-p|-z] [-d N] [--num-threads N] [--message-level N]
-//	failure_action reboot|poweroff|halt|shell
+//	failure_action reboot|poweroff|halt|shell|dump_to_rootfs
 //	final_action   reboot|poweroff|halt|shell
 //	extra_modules NAME...       kernel modules to load besides the target's
 //	host NAME                   names the machine in the dump directory's name
 //	timeout device|mount|stall|capture|reboot DURATION
+//
+// Up to plan.MaxTargets targets may be named: each is tried when those above it
+// failed. A path below a target is that target's; above all, it is for every
+// target that has none of its own.
 //
 // A comment starts with # at the start of a line or after white space.
 package config
@@ -49,12 +54,17 @@ const MaxSize = 1 << 20
 type Config struct {
 	// Name is the file's name, for messages; empty for [Default].
 	Name string
-	// Target is the file system for dumps. The zero Target means the one of the
-	// running host that holds Path.
-	Target Target
-	// Path is the directory for dumps, absolute and clean: inside Target's
-	// file system when there is one, else a path of the running host.
+	// Targets are the places for dumps, the best first. None means the file
+	// system of the running host that holds Path.
+	Targets []Target
+	// Path is the directory for dumps, absolute and clean, of every target that
+	// names none.
 	Path string
+	// DumpToRootfs adds, as the last target, the file system of the running host
+	// that holds [DefaultPath].
+	DumpToRootfs bool
+	// Files are what the targets need in the image.
+	Files []ImageFile
 	// Level is the dump level, 0 to 31; see [plan.Dump].
 	Level int
 	// Codec is one of [plan.Codecs].
@@ -74,14 +84,24 @@ type Config struct {
 	Notes []string
 }
 
-// Target names a file system. The zero Target names none.
+// Target names one place for dumps.
 type Target struct {
-	// FSType is one of [plan.FSTypes]; empty when no target is named.
+	// Kind says what it is.
+	Kind plan.Kind
+	// FSType is one of [plan.FSTypes], Device the block device that holds it, for
+	// a target of kind fs.
 	FSType string
-	// Device is the block device that holds it.
 	Device plan.Device
+	// Path is the directory for dumps in it; empty means Config.Path.
+	Path string
 	// Line is where the file names it, from 1.
 	Line int
+}
+
+// ImageFile is a file of this host that goes into the image.
+type ImageFile struct {
+	// Name is its name there, see [plan.Plan.Files]; Source its path here.
+	Name, Source string
 }
 
 // Default gives what an empty file means.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,8 +55,7 @@ timeout device 90
 `)
 	want := Default()
 	want.Name = "kdump.conf"
-	want.Target = Target{FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: uuid}, Line: 2}
-	want.Path = "/crash/here"
+	want.Targets = []Target{{Kind: plan.KindFS, FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: uuid}, Path: "/crash/here", Line: 2}}
 	want.Codec, want.Workers = "lzo", 3
 	want.FailureAction, want.FinalAction = plan.Shell, plan.Poweroff
 	want.ExtraModules = []string{"dm-mod", "xhci_pci"}
@@ -86,8 +86,8 @@ func TestTargets(t *testing.T) {
 	} {
 		for _, fs := range plan.FSTypes() {
 			c := parse(t, fs+" "+text)
-			if c.Target.FSType != fs || c.Target.Device != want {
-				t.Errorf("%s %s gave %+v", fs, text, c.Target)
+			if len(c.Targets) != 1 || c.Targets[0].FSType != fs || c.Targets[0].Device != want {
+				t.Errorf("%s %s gave %+v", fs, text, c.Targets)
 			}
 		}
 	}
@@ -122,7 +122,9 @@ func TestErrors(t *testing.T) {
 		{"path /a/../b", "must not hold .."},
 		{"path /a /b", "want one value"},
 		{`path "/a`, "quotes"},
-		{"ext4 UUID=" + uuid + "\nxfs LABEL=x", "kdump.conf:2: xfs is a second target; the first is on line 1"},
+		{"ext4 LABEL=x\next4 LABEL=x", "kdump.conf:2: this target is named on line 1 already"},
+		{"ext4 LABEL=a\next4 LABEL=b\next4 LABEL=c\next4 LABEL=d\next4 LABEL=e", "kdump.conf:5: this is target 5: at most 4"},
+		{"ext4 LABEL=a\npath /a\npath /b", "kdump.conf:3: path was already given on line 2"},
 		{"ext4 UUID=1234", "this is no UUID"},
 		{"ext4 UUID=", "want one value"},
 		{"ext4 LABEL=", "want one value"},
@@ -149,7 +151,7 @@ func TestErrors(t *testing.T) {
 		{"core_collector makedumpfile --split", "option --split is not supported"},
 		{"core_collector makedumpfile vmcore", "file names"},
 		{"core_collector makedumpfile --num-threads -3", "number from 0"},
-		{"failure_action dump_to_rootfs", "second target"},
+		{"final_action dump_to_rootfs", "is not known"},
 		{"final_action dance", "final_action dance"},
 		{"default reboot", "failure_action"},
 		{"nfs a:/b", "network targets"},
@@ -207,7 +209,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		// What is taken makes a plan, save for names that only a host can resolve.
-		if c.Target.FSType == "" || c.Target.Device.By == plan.ByPath {
+		if len(c.Targets) == 0 || c.DumpToRootfs || slices.ContainsFunc(c.Targets, func(t Target) bool { return t.Device.By == plan.ByPath }) {
 			return
 		}
 		if _, err := c.Plan(Host{Name: "h", Release: "1"}); err != nil {

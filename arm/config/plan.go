@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/gokdump/gokdump/capture/plan"
@@ -54,14 +55,31 @@ func (c *Config) Plan(host Host) (*plan.Plan, error) {
 	if p.Host == "" {
 		p.Host = host.Name
 	}
-	var err error
-	if c.Target.FSType != "" {
-		p.Target, err = c.named(host.Local)
-	} else {
-		p.Target, err = c.holding(host.Local)
+	for _, f := range c.Files {
+		p.Files = append(p.Files, f.Name)
 	}
-	if err != nil {
-		return nil, err
+	for _, t := range c.Targets {
+		made, err := c.resolve(t, host.Local)
+		if err != nil {
+			return nil, err
+		}
+		p.Targets = append(p.Targets, made)
+	}
+	if len(c.Targets) == 0 {
+		t, err := holding(c.Path, host.Local)
+		if err != nil {
+			return nil, err
+		}
+		p.Targets = append(p.Targets, t)
+	}
+	if c.DumpToRootfs {
+		t, err := holding(DefaultPath, host.Local)
+		if err != nil {
+			return nil, fmt.Errorf("failure_action dump_to_rootfs: %w", err)
+		}
+		if !slices.Contains(p.Targets, t) {
+			p.Targets = append(p.Targets, t)
+		}
 	}
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -69,49 +87,63 @@ func (c *Config) Plan(host Host) (*plan.Plan, error) {
 	return p, nil
 }
 
-// named resolves the target that the file names. A kernel name such as /dev/vda1
+// resolve makes the plan's target out of one that the file names.
+func (c *Config) resolve(t Target, local *Local) (plan.Target, error) {
+	made := plan.Target{Kind: t.Kind, Path: t.Path}
+	if made.Path == "" {
+		made.Path = c.Path
+	}
+	switch t.Kind {
+	case plan.KindFS:
+		var err error
+		made.FSType = t.FSType
+		made.Device, err = c.device(t, local)
+		return made, err
+	}
+	return made, c.at(t, "target kind %q is not known", t.Kind)
+}
+
+// device finds a lasting name for the device that the file names. A kernel name such as /dev/vda1
 // becomes a UUID where the host can tell, since disks change places.
-func (c *Config) named(local *Local) (plan.Target, error) {
-	t := plan.Target{FSType: c.Target.FSType, Device: c.Target.Device, Path: c.Path}
+func (c *Config) device(t Target, local *Local) (plan.Device, error) {
+	none := plan.Device{}
 	if t.Device.By != plan.ByPath {
-		return t, nil
+		return t.Device, nil
 	}
 	dev := t.Device.Value
 	if local == nil || local.Identify == nil {
 		// Only names that devtmpfs itself makes are there in the crash kernel.
 		if strings.Contains(strings.TrimPrefix(dev, "/dev/"), "/") {
-			return t, c.at("%s %s is a name that only this host's udev makes: name the file system by UUID= or LABEL=", t.FSType, dev)
+			return none, c.at(t, "%s %s is a name that only this host's udev makes: name the file system by UUID= or LABEL=", t.FSType, dev)
 		}
-		return t, nil
+		return t.Device, nil
 	}
 	fs, err := local.Identify(dev)
 	if err != nil {
-		return t, c.at("%s %s: %w", t.FSType, dev, err)
+		return none, c.at(t, "%s %s: %w", t.FSType, dev, err)
 	}
 	if fs.Type != t.FSType {
-		return t, c.at("%s %s: the device holds %s", t.FSType, dev, orUnknown(fs.Type))
+		return none, c.at(t, "%s %s: the device holds %s", t.FSType, dev, orUnknown(fs.Type))
 	}
 	if fs.UUID == "" {
-		return t, c.at("%s %s: the file system has no UUID: give it one, or a label, and name it by that", t.FSType, dev)
+		return none, c.at(t, "%s %s: the file system has no UUID: give it one, or a label, and name it by that", t.FSType, dev)
 	}
-	t.Device = plan.Device{By: plan.ByUUID, Value: fs.UUID}
-	return t, nil
+	return plan.Device{By: plan.ByUUID, Value: fs.UUID}, nil
 }
 
-// at wraps an error with the place of the target in the file.
-func (c *Config) at(format string, a ...any) error {
-	return fmt.Errorf("%s:%d: %w", c.Name, c.Target.Line, fmt.Errorf(format, a...))
+// at wraps an error with the place of a target in the file.
+func (c *Config) at(t Target, format string, a ...any) error {
+	return fmt.Errorf("%s:%d: %w", c.Name, t.Line, fmt.Errorf(format, a...))
 }
 
 const nameOne = "name the file system for dumps in " + File + ", as in: ext4 UUID=…"
 
-// holding finds the file system of the running host that holds c.Path.
-func (c *Config) holding(local *Local) (plan.Target, error) {
+// holding finds the file system of the running host that holds dir.
+func holding(dir string, local *Local) (plan.Target, error) {
 	var t plan.Target
 	if local == nil || local.Identify == nil {
 		return t, errors.New("config: no target is named, and the image is not for the running host: " + nameOne)
 	}
-	dir := c.Path
 	if local.Resolve != nil {
 		real, err := local.Resolve(dir)
 		if err != nil {
@@ -130,7 +162,7 @@ func (c *Config) holding(local *Local) (plan.Target, error) {
 	fail := func(err error) (plan.Target, error) {
 		return t, fmt.Errorf("config: path %s is on %s (%s, mounted at %s): %w: %s", dir, m.source, m.fstype, m.point, err, nameOne)
 	}
-	t = plan.Target{FSType: m.fstype, Path: path.Join(m.root, strings.TrimPrefix(dir, m.point))}
+	t = plan.Target{Kind: plan.KindFS, FSType: m.fstype, Path: path.Join(m.root, strings.TrimPrefix(dir, m.point))}
 	dev := m.device
 	switch m.fstype {
 	case "ext4", "xfs":

@@ -47,15 +47,15 @@ func host() Host {
 
 func TestPlanOfPath(t *testing.T) {
 	for dir, want := range map[string]plan.Target{
-		"/data":         {FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "u1"}, Path: "/data"},
-		"/var/crashed":  {FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "u1"}, Path: "/var/crashed"},
-		"/var/crash":    {FSType: "xfs", Device: plan.Device{By: plan.ByUUID, Value: "u2"}, Path: "/sub/dir"},
-		"/link":         {FSType: "xfs", Device: plan.Device{By: plan.ByUUID, Value: "u2"}, Path: "/sub/dir/x"},
-		"/home/c":       {FSType: "btrfs", Device: plan.Device{By: plan.ByUUID, Value: "ub"}, Path: "/@/home/c", Options: "subvolid=5"},
-		"/ext3/c":       {FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "u9"}, Path: "/c"},
-		"/with space/c": {FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "u10"}, Path: "/c"},
-		"/hidden/c":     {FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "u11"}, Path: "/c"},
-		"/":             {FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "u1"}, Path: "/"},
+		"/data":         {Kind: plan.KindFS, FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "u1"}, Path: "/data"},
+		"/var/crashed":  {Kind: plan.KindFS, FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "u1"}, Path: "/var/crashed"},
+		"/var/crash":    {Kind: plan.KindFS, FSType: "xfs", Device: plan.Device{By: plan.ByUUID, Value: "u2"}, Path: "/sub/dir"},
+		"/link":         {Kind: plan.KindFS, FSType: "xfs", Device: plan.Device{By: plan.ByUUID, Value: "u2"}, Path: "/sub/dir/x"},
+		"/home/c":       {Kind: plan.KindFS, FSType: "btrfs", Device: plan.Device{By: plan.ByUUID, Value: "ub"}, Path: "/@/home/c", Options: "subvolid=5"},
+		"/ext3/c":       {Kind: plan.KindFS, FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "u9"}, Path: "/c"},
+		"/with space/c": {Kind: plan.KindFS, FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "u10"}, Path: "/c"},
+		"/hidden/c":     {Kind: plan.KindFS, FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "u11"}, Path: "/c"},
+		"/":             {Kind: plan.KindFS, FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "u1"}, Path: "/"},
 	} {
 		c := parse(t, `path "`+dir+`"`)
 		p, err := c.Plan(host())
@@ -63,7 +63,7 @@ func TestPlanOfPath(t *testing.T) {
 			t.Errorf("%s: %v", dir, err)
 			continue
 		}
-		if d := cmp.Diff(want, p.Target); d != "" {
+		if d := cmp.Diff([]plan.Target{want}, p.Targets); d != "" {
 			t.Errorf("%s: %s", dir, d)
 		}
 		if p.Host != "db1" || p.Kernel != "6.1.0" || p.Dump.Level != 31 || p.Dump.Codec != "zstd" {
@@ -78,12 +78,28 @@ func TestPlanNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (plan.Device{By: plan.ByUUID, Value: "u1"}); p.Target.Device != want || p.Host != "other" {
-		t.Errorf("device %+v, host %s: want %+v, other", p.Target.Device, p.Host, want)
+	if want := (plan.Device{By: plan.ByUUID, Value: "u1"}); p.Targets[0].Device != want || p.Host != "other" {
+		t.Errorf("device %+v, host %s: want %+v, other", p.Targets[0].Device, p.Host, want)
 	}
 	p, err = c.Plan(Host{Name: "h", Release: "1"})
-	if err != nil || p.Target.Device.Value != "/dev/vda1" {
+	if err != nil || p.Targets[0].Device.Value != "/dev/vda1" {
 		t.Errorf("for another machine: %+v, %v", p, err)
+	}
+}
+
+func TestPlanTargets(t *testing.T) {
+	c := parse(t, "path /x\nxfs LABEL=a\next4 UUID="+uuid+"\npath /y\nfailure_action dump_to_rootfs")
+	p, err := c.Plan(host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []plan.Target{
+		{Kind: plan.KindFS, FSType: "xfs", Device: plan.Device{By: plan.ByLabel, Value: "a"}, Path: "/x"},
+		{Kind: plan.KindFS, FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: uuid}, Path: "/y"},
+		{Kind: plan.KindFS, FSType: "xfs", Device: plan.Device{By: plan.ByUUID, Value: "u2"}, Path: "/sub/dir"},
+	}
+	if d := cmp.Diff(want, p.Targets); d != "" || p.FailureAction != plan.Reboot {
+		t.Errorf("%s, then %s", d, p.FailureAction)
 	}
 }
 

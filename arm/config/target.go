@@ -2,24 +2,43 @@ package config
 
 import (
 	"path"
+	"reflect"
 	"strings"
 
 	"github.com/gokdump/gokdump/capture/plan"
 )
 
-// target takes ext4, xfs and btrfs, which exclude each other.
-func (p *parser) target(fstype, value string) {
-	if at, ok := p.seen["target"]; ok {
-		p.errorf("%s is a second target; the first is on line %d: keep one of them", fstype, at)
-		return
+// fsTarget takes ext4, xfs and btrfs.
+func (p *parser) fsTarget(fstype, value string) {
+	if dev, ok := p.device(fstype, value); ok {
+		p.addTarget(Target{Kind: plan.KindFS, FSType: fstype, Device: dev})
 	}
-	p.seen["target"] = p.line
+}
 
-	dev, ok := p.device(fstype, value)
-	if !ok {
+// addTarget takes one more target, unless it is there already or one too many.
+func (p *parser) addTarget(t Target) {
+	for _, o := range p.cfg.Targets {
+		same := o
+		same.Line, same.Path = 0, ""
+		if reflect.DeepEqual(same, t) {
+			p.errorf("this target is named on line %d already", o.Line)
+			return
+		}
+	}
+	if len(p.cfg.Targets) == plan.MaxTargets {
+		p.errorf("this is target %d: at most %d are possible", plan.MaxTargets+1, plan.MaxTargets)
 		return
 	}
-	p.cfg.Target = Target{FSType: fstype, Device: dev, Line: p.line}
+	t.Line = p.line
+	p.cfg.Targets = append(p.cfg.Targets, t)
+}
+
+// lastTarget is the target that a word below it belongs to; nil above all.
+func (p *parser) lastTarget() *Target {
+	if n := len(p.cfg.Targets); n > 0 {
+		return &p.cfg.Targets[n-1]
+	}
+	return nil
 }
 
 func (p *parser) device(fstype, value string) (plan.Device, bool) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -20,12 +21,12 @@ type word struct {
 }
 
 func words() map[string]word {
-	target := word{"UUID=… | LABEL=… | /dev/…", "target", (*parser).target}
+	target := word{"UUID=… | LABEL=… | /dev/…", "target", (*parser).fsTarget}
 	return map[string]word{
 		"ext4":           target,
 		"xfs":            target,
 		"btrfs":          target,
-		"path":           {"DIRECTORY", "", (*parser).path},
+		"path":           {"DIRECTORY", "path", (*parser).path},
 		"level":          {"N", "", (*parser).level},
 		"codec":          {"NAME", "", (*parser).codec},
 		"core_collector": {"makedumpfile OPTIONS", "", (*parser).collector},
@@ -47,7 +48,11 @@ func (p *parser) path(_, value string) {
 		p.errorf("path %s is not absolute", value)
 	case slices.Contains(strings.Split(value, "/"), ".."):
 		p.errorf("path %s must not hold ..", value)
-	default:
+	case p.once(fmt.Sprint("path ", len(p.cfg.Targets)), "path"):
+		if t := p.lastTarget(); t != nil {
+			t.Path = path.Clean(value)
+			return
+		}
 		p.cfg.Path = path.Clean(value)
 	}
 }
@@ -86,12 +91,12 @@ func (p *parser) codec(word, value string) {
 
 func (p *parser) action(word, value string) {
 	a := plan.Action(value)
+	if word == "failure_action" && value == "dump_to_rootfs" {
+		// As elsewhere: what follows it is a reboot.
+		p.cfg.DumpToRootfs, a = true, plan.Reboot
+	}
 	if !slices.Contains(plan.Actions(), a) {
-		hint := ""
-		if value == "dump_to_rootfs" {
-			hint = "; a second target is not supported yet"
-		}
-		p.errorf("%s %s is not known: want reboot, poweroff, halt or shell%s", word, value, hint)
+		p.errorf("%s %s is not known: want reboot, poweroff, halt or shell", word, value)
 		return
 	}
 	if word == "failure_action" {

@@ -21,7 +21,7 @@ import (
 
 // Version is the document version that this package writes and the only one it
 // reads. It changes when an older kdump-init would misread a newer plan.
-const Version = 1
+const Version = 2
 
 // File is where the plan lies in the crash image.
 const File = "/plan.json"
@@ -39,8 +39,13 @@ type Plan struct {
 	Kernel string `json:"kernel"`
 	// Modules are loaded in this order, before devices are looked for.
 	Modules []Module `json:"modules,omitempty"`
-	// Target is where the log and the dump go.
-	Target Target `json:"target"`
+	// Targets are where the log and the dump may go, the best first: each is
+	// tried when the ones before it failed. 1 to [MaxTargets].
+	Targets []Target `json:"targets"`
+	// Network is how remote targets are reached; nil when there are none.
+	Network *Network `json:"network,omitempty"`
+	// Files are the names of the files in [FileDir]: keys, certificates.
+	Files []string `json:"files,omitempty"`
 	// Dump says what is kept and how it is compressed.
 	Dump Dump `json:"dump"`
 	// Deadlines bound every wait.
@@ -59,47 +64,6 @@ type Module struct {
 	Path string `json:"path"`
 	// Params are the module's parameters, as modprobe would pass them.
 	Params string `json:"params,omitempty"`
-}
-
-// Target is a file system on a block device.
-type Target struct {
-	// FSType is the file system's type as mount(2) takes it: ext4, xfs, btrfs.
-	FSType string `json:"fstype"`
-	// Device names the block device.
-	Device Device `json:"device"`
-	// Options are mount options as mount(2)'s data argument takes them.
-	Options string `json:"options,omitempty"`
-	// Path is the directory for dumps inside the file system, absolute.
-	Path string `json:"path"`
-}
-
-// Device names a block device in a way that outlives a renaming.
-type Device struct {
-	// By says what Value is.
-	By DeviceBy `json:"by"`
-	// Value is a UUID, a label or a path under /dev.
-	Value string `json:"value"`
-}
-
-// DeviceBy is a way to name a block device.
-type DeviceBy string
-
-// The ways to name a block device.
-const (
-	ByUUID  DeviceBy = "uuid"  // the file system's UUID, as blkid(8) prints it
-	ByLabel DeviceBy = "label" // the file system's label
-	ByPath  DeviceBy = "path"  // a node under /dev; devtmpfs names only
-)
-
-// String gives the name as fstab(5) writes it.
-func (d Device) String() string {
-	switch d.By {
-	case ByUUID:
-		return "UUID=" + d.Value
-	case ByLabel:
-		return "LABEL=" + d.Value
-	}
-	return d.Value
 }
 
 // Dump says what is kept and how it is compressed.
@@ -179,9 +143,6 @@ const (
 // Actions lists the known actions, in the order documentation shows them.
 func Actions() []Action { return []Action{Reboot, Poweroff, Halt, Shell} }
 
-// FSTypes lists the file systems that a target may have.
-func FSTypes() []string { return []string{"ext4", "xfs", "btrfs"} }
-
 // Codecs lists the known codec names, the default first.
 func Codecs() []string { return []string{"zstd", "zlib", "lzo", "snappy", "none"} }
 
@@ -205,24 +166,13 @@ func (p *Plan) Validate() error {
 			bad("module %d: name %q, path %q: want a name and an absolute clean path", i, m.Name, m.Path)
 		}
 	}
-	if !slices.Contains(FSTypes(), p.Target.FSType) {
-		bad("target file system %q is none of %s", p.Target.FSType, strings.Join(FSTypes(), ", "))
+	if n := len(p.Targets); n < 1 || n > MaxTargets {
+		bad("%d targets is not within 1 and %d", n, MaxTargets)
 	}
-	if !cleanAbs(p.Target.Path) {
-		bad("target path %q is not absolute and clean", p.Target.Path)
+	for _, t := range p.Targets {
+		t.validate(p, bad)
 	}
-	switch d := p.Target.Device; d.By {
-	case ByUUID, ByLabel:
-		if d.Value == "" {
-			bad("target device: empty %s", d.By)
-		}
-	case ByPath:
-		if !cleanAbs(d.Value) || !strings.HasPrefix(d.Value, "/dev/") {
-			bad("target device %q is not a clean path under /dev", d.Value)
-		}
-	default:
-		bad("target device is named by %q: want uuid, label or path", d.By)
-	}
+	p.validateFiles(bad)
 	if p.Dump.Level < 0 || p.Dump.Level > 31 {
 		bad("dump level %d is not within 0 and 31", p.Dump.Level)
 	}

@@ -15,11 +15,12 @@ func sample() *Plan {
 		Host:    "db1",
 		Kernel:  "6.1.0-56-cloud-amd64",
 		Modules: []Module{{Name: "virtio_blk", Path: "/modules/virtio_blk.ko"}},
-		Target: Target{
+		Targets: []Target{{
+			Kind:   KindFS,
 			FSType: "ext4",
 			Device: Device{By: ByUUID, Value: "1b4e28ba-2fa1-11d2-883f-0016d3cca427"},
 			Path:   "/var/crash",
-		},
+		}},
 		Dump:          Dump{Level: 31, Codec: "zstd"},
 		Deadlines:     DefaultDeadlines(),
 		FailureAction: Shell,
@@ -51,16 +52,34 @@ func TestValidate(t *testing.T) {
 		do   func(*Plan)
 		want string // part of the error
 	}{
-		{"version", func(p *Plan) { p.Version = 2 }, "version 2"},
+		{"version", func(p *Plan) { p.Version = 3 }, "version 3"},
 		{"no host", func(p *Plan) { p.Host = "" }, "host"},
 		{"host with slash", func(p *Plan) { p.Host = "../x" }, "host"},
 		{"no kernel", func(p *Plan) { p.Kernel = "" }, "kernel"},
 		{"module path", func(p *Plan) { p.Modules[0].Path = "x.ko" }, "module 0"},
-		{"fs", func(p *Plan) { p.Target.FSType = "nfs" }, "file system"},
-		{"path", func(p *Plan) { p.Target.Path = "/a/../b" }, "target path"},
-		{"uuid", func(p *Plan) { p.Target.Device.Value = "" }, "empty uuid"},
-		{"dev", func(p *Plan) { p.Target.Device = Device{ByPath, "/etc/passwd"} }, "under /dev"},
-		{"by", func(p *Plan) { p.Target.Device.By = "serial" }, "serial"},
+		{"fs", func(p *Plan) { p.Targets[0].FSType = "nfs" }, "file system"},
+		{"path", func(p *Plan) { p.Targets[0].Path = "/a/../b" }, "target path"},
+		{"uuid", func(p *Plan) { p.Targets[0].Device.Value = "" }, "empty uuid"},
+		{"dev", func(p *Plan) { p.Targets[0].Device = Device{ByPath, "/etc/passwd"} }, "under /dev"},
+		{"by", func(p *Plan) { p.Targets[0].Device.By = "serial" }, "serial"},
+		{"no target", func(p *Plan) { p.Targets = nil }, "0 targets"},
+		{"kind", func(p *Plan) { p.Targets[0].Kind = "tape" }, "tape"},
+		{"stray part", func(p *Plan) { p.Targets[0].NFS = new(NFS) }, "nfs part"},
+		{"no part", func(p *Plan) { p.Targets[0].Kind = KindSSH }, "ssh part"},
+		{"nfs version", func(p *Plan) {
+			p.Targets[0] = Target{Kind: KindNFS, Path: "/", NFS: &NFS{Host: "h", Export: "/e", Version: "2"}}
+		}, `version "2"`},
+		{"ssh key", func(p *Plan) {
+			p.Targets[0] = Target{Kind: KindSSH, Path: "/", SSH: &SSH{Host: "h", Port: 22, User: "u", Key: "k"}}
+		}, `"k" is not among`},
+		{"s3 endpoint", func(p *Plan) {
+			p.Targets[0] = Target{Kind: KindS3, S3: &S3{Endpoint: "ftp://x", Region: "r", Bucket: "b"}}
+		}, "ftp://x"},
+		{"address", func(p *Plan) {
+			p.Targets[0] = Target{Kind: KindNFS, Path: "/", NFS: &NFS{Host: "h", Addresses: []string{"1.2.3"}, Export: "/e", Version: "3"}}
+		}, "1.2.3"},
+		{"file", func(p *Plan) { p.Files = []string{"../x"} }, "plain name"},
+		{"file twice", func(p *Plan) { p.Files = []string{"x", "x"} }, "twice"},
 		{"level", func(p *Plan) { p.Dump.Level = 32 }, "level 32"},
 		{"codec", func(p *Plan) { p.Dump.Codec = "lz4" }, "lz4"},
 		{"workers", func(p *Plan) { p.Dump.Workers = -1 }, "workers"},
@@ -106,7 +125,7 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())
-	f.Add([]byte(`{"version":1,"deadlines":{"device":99999999999}}`))
+	f.Add([]byte(`{"version":2,"deadlines":{"device":99999999999}}`))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		p, err := Decode(bytes.NewReader(in))
 		if err != nil {
@@ -117,4 +136,19 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("decoded but does not encode: %v", err)
 		}
 	})
+}
+
+func TestFeatures(t *testing.T) {
+	p := sample()
+	if f := p.Features(); len(f) != 0 {
+		t.Errorf("a disk needs %v", f)
+	}
+	p.Files = []string{"key", "hosts"}
+	p.Targets = append(p.Targets, Target{Kind: KindSSH, Path: "/", SSH: &SSH{Host: "h", Port: 22, User: "u", Key: "key", KnownHosts: "hosts"}})
+	if err := p.Validate(); err != nil {
+		t.Error(err)
+	}
+	if d := cmp.Diff([]string{FeatureNet, FeatureSSH}, p.Features()); d != "" {
+		t.Error(d)
+	}
 }

@@ -24,7 +24,7 @@ func TestInspect(t *testing.T) {
 	var doc bytes.Buffer
 	p := &plan.Plan{
 		Version: plan.Version, Host: "h", Kernel: "6.1.0-test",
-		Target:    plan.Target{FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "x"}, Path: "/"},
+		Targets:   []plan.Target{{Kind: plan.KindFS, FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "x"}, Path: "/"}},
 		Dump:      plan.Dump{Level: 31, Codec: "zstd"},
 		Deadlines: plan.DefaultDeadlines(), FailureAction: plan.Reboot, FinalAction: plan.Reboot,
 	}

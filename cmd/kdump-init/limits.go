@@ -21,11 +21,12 @@ const (
 	killLimit = 15 * time.Second
 )
 
-// whole is the longest that one attempt may take: every deadline of the plan
-// and every limit above.
-func whole(d plan.Deadlines) time.Duration {
-	return startLimit + d.Device.Duration() + d.Mount.Duration() + d.Capture.Duration() +
-		finishLimit + logLimit + 2*killLimit
+// whole is the longest that one worker may take: every deadline of the plan, for
+// each target, and every limit above.
+func whole(p *plan.Plan) time.Duration {
+	d := p.Deadlines
+	each := d.Device.Duration() + 2*d.Mount.Duration() + d.Capture.Duration() + finishLimit
+	return startLimit + d.Device.Duration() + time.Duration(max(len(p.Targets), 1))*each + logLimit + 2*killLimit
 }
 
 // ending is the longest that the end may take in good order.

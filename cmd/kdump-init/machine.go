@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -51,12 +52,14 @@ func (m machine) status() string {
 	} else {
 		fmt.Fprintf(&b, "core:    %s\n", corePath)
 	}
-	fmt.Fprintf(&b, "plan:    %s to %s on %s, level %d, %s\n", p.Target.Path, p.Target.FSType, p.Target.Device, p.Dump.Level, p.Dump.Codec)
-	where := "not mounted"
-	if mounted(boot.MountPoint) {
-		where = "mounted on " + boot.MountPoint
+	fmt.Fprintf(&b, "plan:    level %d, %s\n", p.Dump.Level, p.Dump.Codec)
+	for i, t := range p.Targets {
+		where := "not mounted"
+		if dir := boot.MountPointOf(i); mounted(dir) {
+			where = "mounted on " + dir
+		}
+		fmt.Fprintf(&b, "target:  %s (%s)\n", t, where)
 	}
-	fmt.Fprintf(&b, "target:  %s\n", where)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	seen, err := new(blkid.Finder).List(ctx)
@@ -88,9 +91,10 @@ func (m machine) mount(device, fstype string) (string, error) {
 	}
 	t := plan.Target{FSType: fstype}
 	if device == "" {
-		if t = m.plan.Target; t.FSType == "" {
-			return "", fmt.Errorf("the plan could not be read: say which device, and its type")
+		if len(m.plan.Targets) == 0 || m.plan.Targets[0].Kind != plan.KindFS {
+			return "", fmt.Errorf("the plan names no file system: say which device, and its type")
 		}
+		t = m.plan.Targets[0]
 		wait, done := context.WithTimeout(ctx, rescueWait)
 		defer done()
 		path, err := (&boot.Waiter{Find: new(blkid.Finder).Find}).Wait(wait, t.Device)
@@ -119,19 +123,32 @@ func mounted(dir string) bool {
 const keepLimit = 20 * time.Second
 
 // keepLog writes the log of an attempt that left no report, since its worker
-// died or is stuck, beside what it left in the target. It gives the file's
-// path; "" when the target is not mounted.
+// died or is stuck, beside what it left in the targets. It gives the files'
+// paths; "" when none is mounted.
 func keepLog(log *boot.Log, p *plan.Plan, v verdict) (string, error) {
-	if !mounted(boot.MountPoint) {
-		return "", nil
+	text := append([]byte(v.String()+"\n\n"), log.CaptureLog(boot.Kmsg)...)
+	var kept []string
+	var errs []error
+	for i, t := range p.Targets {
+		if dir := boot.MountPointOf(i); mounted(dir) {
+			path, err := keepLogIn(dir, t.Path, p.Host, text)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			kept = append(kept, path)
+		}
 	}
+	return strings.Join(kept, ", "), errors.Join(errs...)
+}
+
+func keepLogIn(dir, sub, host string, text []byte) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), keepLimit)
 	defer cancel()
-	name := fmt.Sprintf("%s-%s-failed.log", p.Host, time.Now().UTC().Format("2006-01-02T15-04-05Z"))
-	path := filepath.Join(boot.MountPoint, p.Target.Path, name)
-	text := append([]byte(v.String()+"\n\n"), log.CaptureLog(boot.Kmsg)...)
+	name := fmt.Sprintf("%s-%s-failed.log", host, time.Now().UTC().Format("2006-01-02T15-04-05Z"))
+	path := filepath.Join(dir, sub, name)
 	return path, boot.Within(ctx, "write "+path, func() error {
-		if _, err := boot.DumpDir(boot.MountPoint, p.Target.Path); err != nil {
+		if _, err := boot.DumpDir(dir, sub); err != nil {
 			return err
 		}
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

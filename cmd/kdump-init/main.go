@@ -16,6 +16,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,15 +31,19 @@ It reads /plan.json and these words of the kernel's command line:
 Exit status: 2, after this text.
 `
 
-// workerArg makes the binary the worker; see [worker].
+// workerArg makes the binary the worker; see [worker]. The index of the target
+// to begin with follows.
 const workerArg = "--worker-of-pid-1"
 
 func main() {
 	switch {
 	case os.Getpid() == 1 && inInitramfs():
 		initMain()
-	case os.Getppid() == 1 && len(os.Args) == 2 && os.Args[1] == workerArg && inInitramfs():
-		os.Exit(workerMain())
+	case os.Getppid() == 1 && len(os.Args) == 3 && os.Args[1] == workerArg && inInitramfs():
+		first, err := strconv.Atoi(os.Args[2])
+		if err == nil && first >= 0 {
+			os.Exit(workerMain(first))
+		}
 	}
 	fmt.Fprint(os.Stderr, usage)
 	os.Exit(2)

@@ -48,12 +48,16 @@ func samplePlan() *plan.Plan {
 	return &plan.Plan{
 		Version: plan.Version, Host: "db1", Kernel: "6.1.0",
 		Modules:       []plan.Module{{Name: "virtio_blk", Path: "/modules/virtio_blk.ko"}},
-		Target:        plan.Target{FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: "aa"}, Path: "/crash"},
+		Targets:       []plan.Target{diskTarget("aa")},
 		Dump:          plan.Dump{Level: 31, Codec: "zstd"},
 		Deadlines:     plan.Deadlines{Device: sec, Mount: sec, Stall: sec, Capture: sec, Reboot: sec},
 		FailureAction: plan.Halt,
 		FinalAction:   plan.Poweroff,
 	}
+}
+
+func diskTarget(uuid string) plan.Target {
+	return plan.Target{Kind: plan.KindFS, FSType: "ext4", Device: plan.Device{By: plan.ByUUID, Value: uuid}, Path: "/crash"}
 }
 
 // ms is a short deadline; plans in JSON have whole seconds, tests less patience.
@@ -71,13 +75,13 @@ func (place) Close() error   { return nil }
 func goodWorker(p *paper) *worker {
 	return &worker{
 		log:      p.log(),
-		alive:    func(string, time.Duration) {},
+		alive:    func(int, string, time.Duration) {},
 		readPlan: func() (*plan.Plan, error) { return samplePlan(), nil },
 		load:     func(context.Context, []plan.Module) error { return nil },
-		mounted:  func() bool { return false },
-		find:     func(context.Context, plan.Device) (string, error) { return "/dev/vda", nil },
-		mount:    func(context.Context, plan.Target, string) error { return nil },
-		open:     func(plan.Target) (target.Target, error) { return place{}, nil },
+		open: map[plan.Kind]opener{plan.KindFS: func(r request) (target.Target, error) {
+			r.step(stepMount, time.Second)
+			return place{}, nil
+		}},
 		capture: func(_ context.Context, cfg capture.Config) (*capture.Report, error) {
 			if cfg.Target == nil {
 				cfg.Event(capture.Event{Step: "save log", Message: "the old kernel's last words"})

@@ -58,7 +58,7 @@ func superviseMachine(last *boot.LastResort, end *atomic.Pointer[boot.Power]) er
 		opts:         opts,
 		readPlan:     readPlan,
 		haveCore:     haveCore,
-		start:        func() (process, error) { return startWorker(terminal, log) },
+		start:        func(first int) (process, error) { return startWorker(first, terminal, log) },
 		openWatchdog: boot.OpenWatchdog,
 		keepLog:      func(p *plan.Plan, v verdict) (string, error) { return keepLog(log, p, v) },
 		power:        power,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 
 	"github.com/gokdump/gokdump/initramfs/boot"
@@ -20,9 +21,9 @@ type child struct {
 	exit  chan string
 }
 
-// startWorker starts this binary again as the worker. It writes to console;
-// what the Go runtime has to say when it dies goes to log.
-func startWorker(console *os.File, log *boot.Log) (process, error) {
+// startWorker starts this binary again as the worker, to begin with the plan's
+// target first. It writes to console; what the Go runtime has to say when it dies goes to log.
+func startWorker(first int, console *os.File, log *boot.Log) (process, error) {
 	signR, signW, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -33,7 +34,7 @@ func startWorker(console *os.File, log *boot.Log) (process, error) {
 		return nil, errors.Join(err, signR.Close())
 	}
 	defer errW.Close()
-	p, err := os.StartProcess("/proc/self/exe", []string{"kdump-init", workerArg}, &os.ProcAttr{
+	p, err := os.StartProcess("/proc/self/exe", []string{"kdump-init", workerArg, strconv.Itoa(first)}, &os.ProcAttr{
 		Files: []*os.File{nil, console, errW, signW},
 		Env:   []string{"GOTRACEBACK=all"},
 	})

@@ -15,6 +15,8 @@ import (
 type sign struct {
 	// Step is what the worker does now.
 	Step string `json:"step,omitempty"`
+	// Target is the index of the plan's target that is tried now.
+	Target int `json:"target,omitempty"`
 	// Within is when the next sign comes at the latest, in seconds.
 	Within int `json:"within,omitempty"`
 	// Verdict is the last sign.
@@ -28,6 +30,9 @@ type verdict struct {
 	Error  string         `json:"error,omitempty"` // why
 	Dir    string         `json:"dir,omitempty"`   // of the dump, in the target
 	Target string         `json:"target,omitempty"`
+	// Late: the deadline of the whole capture passed, which another target
+	// would not change.
+	Late bool `json:"late,omitempty"`
 }
 
 // failed is the verdict of a step that could not be done.
@@ -47,22 +52,23 @@ func (v verdict) String() string {
 
 // signer writes signs; it may be used by several goroutines.
 type signer struct {
-	mu   sync.Mutex
-	w    io.Writer
-	step string
-	last time.Time
+	mu     sync.Mutex
+	w      io.Writer
+	target int
+	step   string
+	last   time.Time
 }
 
 // alive says that the next sign comes within d. Signs of the same step are sent
 // once a second at most.
-func (s *signer) alive(step string, d time.Duration) {
+func (s *signer) alive(target int, step string, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if step == s.step && time.Since(s.last) < time.Second {
+	if target == s.target && step == s.step && time.Since(s.last) < time.Second {
 		return
 	}
-	s.step, s.last = step, time.Now()
-	s.send(sign{Step: step, Within: int(d/time.Second) + 1})
+	s.target, s.step, s.last = target, step, time.Now()
+	s.send(sign{Target: target, Step: step, Within: int(d/time.Second) + 1})
 }
 
 // maxError bounds the text of an error in a verdict, in bytes, so that a sign

@@ -12,9 +12,9 @@ import (
 func TestSigns(t *testing.T) {
 	var b bytes.Buffer
 	s := signer{w: &b}
-	s.alive("mount", 90*time.Second)
-	s.alive("mount", 90*time.Second) // too soon to say it again
-	s.alive("capture", 500*time.Millisecond)
+	s.alive(0, "mount", 90*time.Second)
+	s.alive(0, "mount", 90*time.Second) // too soon to say it again
+	s.alive(0, "capture", 500*time.Millisecond)
 	b.WriteString("noise\n")
 	s.verdict(failed("capture", errTest))
 	var got []sign
@@ -43,7 +43,7 @@ func TestVerdictString(t *testing.T) {
 		want string
 	}{
 		{verdict{Result: capture.Complete, Dir: "d", Target: "/mnt/c"}, "the dump is complete, in /mnt/c/d"},
-		{verdict{capture.Partial, "write", "full", "d", "/mnt/c"}, `partial at step "write": full (what was saved is in /mnt/c/d)`},
+		{verdict{capture.Partial, "write", "full", "d", "/mnt/c", false}, `partial at step "write": full (what was saved is in /mnt/c/d)`},
 		{failed("mount target", errTest), `failed at step "mount target": broken on purpose`},
 	} {
 		if got := tt.v.String(); got != tt.want {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/gokdump/gokdump/capture"
@@ -35,7 +36,8 @@ type supervisor struct {
 	opts     boot.Options
 	readPlan func() (*plan.Plan, error)
 	haveCore func() error
-	start    func() (process, error)
+	// start starts a worker that begins with the plan's target first.
+	start func(first int) (process, error)
 	// openWatchdog gives [os.ErrNotExist] on a machine without one.
 	openWatchdog func() (boot.WatchdogDevice, error)
 	// keepLog saves the log of an attempt that left no report, if there is a
@@ -81,33 +83,42 @@ func (s *supervisor) run() {
 // again is the rescue console's retry, among the actions.
 const again plan.Action = "retry"
 
-// attempt runs one worker and watches it.
+// attempt runs a worker and watches it. One that dies or gets stuck over a
+// target is followed by another that begins with the next.
 func (s *supervisor) attempt(p *plan.Plan) verdict {
-	s.lastResort(whole(p.Deadlines) + ending(p.Deadlines))
+	s.lastResort(whole(p) + ending(p.Deadlines))
 	if err := s.haveCore(); err != nil {
 		return failed("open core", fmt.Errorf("this is not a crash kernel: %w; kdump-arm load arms a machine, and only a panic starts this image", err))
 	}
-	proc, err := s.start()
-	if err != nil {
-		return failed("start worker", err)
-	}
-	v := s.watch(p, proc)
-	if v.Result != capture.Complete && v.Dir == "" { // died, or stuck
-		where, err := s.keepLog(p, v)
-		switch {
-		case err != nil:
-			s.log.Warnf("the log could not be saved: %v", err)
-		case where != "":
-			s.log.Infof("the log is in %s", where)
+	for first := 0; ; {
+		proc, err := s.start(first)
+		if err != nil {
+			return failed("start worker", err)
 		}
+		v, at, said := s.watch(p, proc)
+		if v.Result != capture.Complete && v.Dir == "" { // died, or stuck
+			where, err := s.keepLog(p, v)
+			switch {
+			case err != nil:
+				s.log.Warnf("the log could not be saved: %v", err)
+			case where != "":
+				s.log.Infof("the log is in %s", where)
+			}
+		}
+		if said || at+1 >= len(p.Targets) || at < first {
+			return v
+		}
+		first = at + 1
+		s.lastResort(whole(p) + ending(p.Deadlines))
+		s.log.Errorf("%v", v)
+		s.log.Infof("now the next target, %s", p.Targets[first])
 	}
-	return v
 }
 
 // watch follows a worker to its verdict, or to its end: then it makes the
-// verdict itself.
-func (s *supervisor) watch(p *plan.Plan, proc process) verdict {
-	limit := whole(p.Deadlines)
+// verdict itself, and said is false. at is the target that it was about.
+func (s *supervisor) watch(p *plan.Plan, proc process) (v verdict, at int, said bool) {
+	limit := whole(p)
 	hard := time.NewTimer(limit)
 	defer hard.Stop()
 	within := startLimit
@@ -125,9 +136,9 @@ func (s *supervisor) watch(p *plan.Plan, proc process) verdict {
 				quiet.Reset(s.kill)
 			case x.Verdict != nil:
 				s.reap(proc)
-				return *x.Verdict
+				return *x.Verdict, at, true
 			default:
-				step = x.Step
+				step, at = x.Step, x.Target
 				within = time.Duration(x.Within) * time.Second
 				quiet.Reset(within + s.kill)
 				s.keep(within)
@@ -140,23 +151,23 @@ func (s *supervisor) watch(p *plan.Plan, proc process) verdict {
 					if !open {
 						signs = nil
 					} else if x.Verdict != nil {
-						return *x.Verdict
+						return *x.Verdict, at, true
 					} else {
-						step = x.Step
+						step, at = x.Step, x.Target
 					}
 				case <-time.After(s.kill):
 					signs = nil
 				}
 			}
-			return failed(step, errors.New(how))
+			return failed(step, errors.New(how)), at, false
 		case <-quiet.C:
 			s.log.Errorf("%s: no sign of progress for %v", step, within)
 			s.reap(proc)
-			return failed(step, fmt.Errorf("no sign of progress for %v", within))
+			return failed(step, fmt.Errorf("no sign of progress for %v", within)), at, false
 		case <-hard.C:
 			s.log.Errorf("%s: %v have passed", step, limit)
 			s.reap(proc)
-			return failed(step, fmt.Errorf("it all took longer than %v", limit))
+			return failed(step, fmt.Errorf("it all took longer than %v", limit)), at, false
 		}
 	}
 }
@@ -204,14 +215,20 @@ func (s *supervisor) conclude(p *plan.Plan, v verdict) plan.Action {
 	return plan.Action(choice)
 }
 
-// quiesce writes back and unmounts the target, within the plan's deadline.
+// quiesce writes back and unmounts the targets, all within the plan's deadline,
+// and side by side: one may be stuck.
 func (s *supervisor) quiesce(p *plan.Plan) {
-	d := p.Deadlines.Reboot.Duration()
-	ctx, cancel := context.WithTimeoutCause(context.Background(), d, fmt.Errorf("deadline %q of %v has passed", "reboot", d))
+	ctx, cancel := deadlineContext("reboot", p.Deadlines.Reboot)
 	defer cancel()
-	if err := boot.Guard(func() error { return s.power.Quiesce(ctx, boot.MountPoint) }); err != nil {
-		s.log.Errorf("unmount the target: %v", err)
+	var all sync.WaitGroup
+	for i := range max(len(p.Targets), 1) {
+		all.Go(func() {
+			if err := boot.Guard(func() error { return s.power.Quiesce(ctx, boot.MountPointOf(i)) }); err != nil {
+				s.log.Errorf("unmount the target: %v", err)
+			}
+		})
 	}
+	all.Wait()
 }
 
 // end leaves the machine in good order as far as that goes, and ends its run in

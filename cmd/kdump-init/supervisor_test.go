@@ -54,6 +54,7 @@ type system struct {
 	s        *supervisor
 	plan     *plan.Plan
 	proc     *fakeProcess
+	mu       sync.Mutex
 	did      []string
 	resorts  []time.Duration
 	choices  []rescue.Choice // of the rescue console
@@ -61,6 +62,8 @@ type system struct {
 }
 
 func (m *system) Quiesce(_ context.Context, dir string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.did = append(m.did, "quiesce "+dir)
 	return nil
 }
@@ -72,7 +75,7 @@ func newSystem() *system {
 		log:          m.log(),
 		readPlan:     func() (*plan.Plan, error) { return m.plan, nil },
 		haveCore:     func() error { return nil },
-		start:        func() (process, error) { return m.proc, nil },
+		start:        func(int) (process, error) { return m.proc, nil },
 		openWatchdog: func() (boot.WatchdogDevice, error) { return nil, os.ErrNotExist },
 		keepLog:      func(*plan.Plan, verdict) (string, error) { m.did = append(m.did, "log"); return "/mnt/x", nil },
 		talk: func(_ *plan.Plan, v verdict, alive func(time.Duration)) rescue.Choice {
@@ -102,20 +105,20 @@ func TestSupervise(t *testing.T) {
 		text string   // on the console
 	}{
 		{"complete", func(m *system) { m.proc.leave(good) }, []string{quiesce, "poweroff"}, "the dump is complete, in /mnt/c/d"},
-		{"partial", func(m *system) { m.proc.leave(verdict{capture.Partial, "write", "full", "d", "/mnt/c"}) },
+		{"partial", func(m *system) { m.proc.leave(verdict{capture.Partial, "write", "full", "d", "/mnt/c", false}) },
 			[]string{quiesce, "halt"}, `partial at step "write": full`},
 		{"complete with an error", func(m *system) { m.proc.leave(verdict{Result: capture.Complete, Error: "report not written"}) },
 			[]string{quiesce, "halt"}, "failure action: halt"},
 		{"not a crash kernel", func(m *system) {
 			m.s.haveCore = func() error { return os.ErrNotExist }
-			m.s.start = func() (process, error) { panic("started") }
+			m.s.start = func(int) (process, error) { panic("started") }
 		}, []string{quiesce, "halt"}, "not a crash kernel"},
 		{"no plan", func(m *system) {
 			m.s.readPlan = func() (*plan.Plan, error) { return nil, errTest }
 			m.proc.leave(failed(stepPlan, errTest))
 		}, []string{"log", quiesce, "reboot"}, errTest.Error()},
-		{"cannot start", func(m *system) { m.s.start = func() (process, error) { return nil, errTest } }, []string{quiesce, "halt"}, "start worker"},
-		{"start panics", func(m *system) { m.s.start = func() (process, error) { panic(errTest) } }, []string{quiesce, "halt"}, "panic: broken on purpose"},
+		{"cannot start", func(m *system) { m.s.start = func(int) (process, error) { return nil, errTest } }, []string{quiesce, "halt"}, "start worker"},
+		{"start panics", func(m *system) { m.s.start = func(int) (process, error) { panic(errTest) } }, []string{quiesce, "halt"}, "panic: broken on purpose"},
 		{"dies", func(m *system) {
 			m.proc.signs <- sign{Step: "write", Within: 3600}
 			close(m.proc.signs)
@@ -149,7 +152,7 @@ func TestSupervise(t *testing.T) {
 			m.s.opts.Shell = true
 			m.choices = []rescue.Choice{rescue.Retry, rescue.Retry}
 			tries := 0
-			m.s.start = func() (process, error) {
+			m.s.start = func(int) (process, error) {
 				if tries++; tries < 3 {
 					return nil, errTest
 				}
@@ -181,6 +184,33 @@ func TestSupervise(t *testing.T) {
 	}
 }
 
+// TestNextTarget kills the worker over the first of two targets: another one goes
+// on with the second.
+func TestNextTarget(t *testing.T) {
+	m := newSystem()
+	m.plan.Targets = append(m.plan.Targets, diskTarget("bb"))
+	var first []int
+	m.s.start = func(n int) (process, error) {
+		first = append(first, n)
+		p := newFake()
+		if len(first) == 1 {
+			p.signs <- sign{Step: "write", Within: 3600}
+			close(p.signs)
+			p.exit <- "signal: killed"
+		} else {
+			p.leave(good)
+		}
+		return p, nil
+	}
+	m.s.run()
+	if !slices.Equal(first, []int{0, 1}) {
+		t.Errorf("workers began with targets %d, want 0, then 1", first)
+	}
+	if want := []string{"log", quiesce, quiesce + "2", "poweroff"}; !slices.Equal(slices.Sorted(slices.Values(m.did)), slices.Sorted(slices.Values(want))) {
+		t.Errorf("did %q, want %q: %s", m.did, want, m.String())
+	}
+}
+
 // badPower fails where it may.
 type badPower struct{ *system }
 
@@ -189,7 +219,7 @@ func (badPower) Quiesce(context.Context, string) error { panic("driver") }
 func TestWholeDeadline(t *testing.T) {
 	m := newSystem()
 	d := &m.plan.Deadlines
-	d.Device, d.Mount, d.Capture = -plan.Seconds(startLimit+finishLimit+logLimit+2*killLimit), ms, 0
+	d.Device, d.Mount, d.Capture = -plan.Seconds(startLimit+finishLimit+logLimit+2*killLimit)/2, 0, ms
 	m.proc.signs <- sign{Step: "write", Within: 3600} // alive, but for too long
 	m.s.run()
 	if !strings.Contains(m.String(), "took longer than 1ms") || m.did[len(m.did)-1] != "halt" {

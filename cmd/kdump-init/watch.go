@@ -21,17 +21,17 @@ type outcome struct {
 // runCapture runs the capture under its two deadlines. When the whole capture
 // takes too long or makes no progress, it is told to stop and ends the dump as a
 // partial one; when it does not even do that, it is left where it is.
-func (w *worker) runCapture(p *plan.Plan, t target.Target) verdict {
+func (w *worker) runCapture(p *plan.Plan, t target.Target, tried []string) verdict {
 	d := p.Deadlines
-	ctx, stop := context.WithTimeoutCause(context.Background(), d.Capture.Duration(),
-		fmt.Errorf("deadline %q of %v has passed", "capture", d.Capture.Duration()))
+	whole, stop := deadlineContext("capture", d.Capture)
 	defer stop()
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(whole)
 	defer cancel(nil)
 
 	moved := make(chan struct{}, 1)
 	done := make(chan outcome, 1)
-	cfg := capture.Config{Core: corePath, Target: t, Plan: p, Event: w.events(moved), CaptureLog: w.captureLog}
+	cfg := capture.Config{Core: corePath, Target: t, TargetName: p.Targets[w.at].String(), Plan: p,
+		Warnings: tried, Event: w.events(moved), CaptureLog: w.captureLog}
 	go func() {
 		var o outcome
 		err := boot.Guard(func() error { o.rep, o.err = w.capture(ctx, cfg); return nil })
@@ -44,7 +44,7 @@ func (w *worker) runCapture(p *plan.Plan, t target.Target) verdict {
 
 	// PID 1 must not lose patience before this loop does.
 	stall := d.Stall.Duration()
-	w.alive(stepCapture, stall+w.finish)
+	w.sign(stepCapture, stall+w.finish)
 	quiet := time.NewTimer(stall)
 	defer quiet.Stop()
 	ended := ctx.Done()
@@ -52,18 +52,20 @@ func (w *worker) runCapture(p *plan.Plan, t target.Target) verdict {
 	for {
 		select {
 		case o := <-done:
-			return judge(o, t)
+			v := judge(o, t)
+			v.Late = whole.Err() != nil
+			return v
 		case <-moved:
 			if giveUp == nil {
 				quiet.Reset(stall)
-				w.alive(stepCapture, stall+w.finish)
+				w.sign(stepCapture, stall+w.finish)
 			}
 		case <-quiet.C:
 			cancel(fmt.Errorf("deadline %q: no progress for %v", "stall", stall))
 		case <-ended:
 			ended = nil // once
 			w.log.Warnf("%v; the dump is finished with what it has", context.Cause(ctx))
-			w.alive("finish dump", w.finish)
+			w.sign("finish dump", w.finish)
 			giveUp = time.After(w.finish)
 		case <-giveUp:
 			err := fmt.Errorf("%w; and %v later it had not ended", context.Cause(ctx), w.finish)

@@ -29,20 +29,21 @@ const (
 // are its steps.
 type worker struct {
 	log      *boot.Log
-	alive    func(step string, within time.Duration)
+	alive    func(target int, step string, within time.Duration)
 	readPlan func() (*plan.Plan, error)
 	load     func(context.Context, []plan.Module) error
-	// mounted tells whether a target is mounted already: by an attempt before
-	// this one, or by a person on the rescue console.
-	mounted func() bool
-	find    func(context.Context, plan.Device) (string, error)
-	mount   func(ctx context.Context, t plan.Target, device string) error
-	open    func(t plan.Target) (target.Target, error)
+	// open gets a target of each kind ready.
+	open    map[plan.Kind]opener
 	capture func(context.Context, capture.Config) (*capture.Report, error)
 	// captureLog gives the text of capture.log.
 	captureLog func() []byte
 	// finish is finishLimit; tests have less patience.
 	finish time.Duration
+	// first is the target to begin with: an attempt before this one died over
+	// those before it.
+	first int
+	// at is the target under way.
+	at int
 }
 
 // run does one attempt. It gives a verdict whatever happens in its goroutine.
@@ -56,77 +57,104 @@ func (w *worker) run() (v verdict) {
 }
 
 func (w *worker) attempt() verdict {
-	w.alive(stepPlan, startLimit)
+	w.at = w.first
+	w.sign(stepPlan, startLimit)
 	p, err := w.readPlan()
 	if err != nil {
 		w.report(stepPlan, err)
 		w.logToConsole(fallbackPlan())
 		return failed(stepPlan, err)
 	}
-	t, step, err := w.prepare(p)
-	if err != nil {
-		w.report(step, err)
-		w.logToConsole(p)
-		return failed(step, err)
+	w.loadModules(p)
+	var best verdict
+	var tried []string
+	opened := false // a capture that ran has shown what it could
+	for ; w.at < len(p.Targets); w.at++ {
+		t, step, err := w.prepare(p)
+		var v verdict
+		if err != nil {
+			w.report(step, err)
+			v = failed(step, err)
+		} else {
+			opened = true
+			v = w.runCapture(p, t, tried)
+			t.Close()
+		}
+		if best.Result == "" || better(v, best) {
+			best = v
+		}
+		if v.Result == capture.Complete || v.Late {
+			return best
+		}
+		tried = append(tried, fmt.Sprintf("target %s: %v", p.Targets[w.at], v))
+		if w.at+1 < len(p.Targets) {
+			w.log.Warnf("%v; now the next target", v)
+		}
 	}
-	defer t.Close()
-	return w.runCapture(p, t)
+	if !opened {
+		w.at--
+		w.logToConsole(p)
+	}
+	return best
 }
 
-// prepare does what comes before the capture. On error it gives the step's name.
-func (w *worker) prepare(p *plan.Plan) (t target.Target, step string, err error) {
-	d := p.Deadlines
-	ctx, cancel := context.WithTimeoutCause(context.Background(), d.Device.Duration(),
-		fmt.Errorf("deadline %q of %v has passed", "device", d.Device.Duration()))
-	defer cancel()
+// better tells whether a leaves a person with more than b.
+func better(a, b verdict) bool {
+	worth := func(v verdict) int {
+		switch {
+		case v.Result == capture.Complete:
+			return 3
+		case v.Result == capture.Partial:
+			return 2
+		case v.Dir != "": // the log, at least
+			return 1
+		}
+		return 0
+	}
+	return worth(a) > worth(b)
+}
 
-	// Drivers and the device share a deadline: most of what is waited for is
-	// their probing. What could not be loaded may not have been needed.
-	w.alive(stepModules, d.Device.Duration())
+// sign tells PID 1 what begins.
+func (w *worker) sign(step string, within time.Duration) { w.alive(w.at, step, within) }
+
+// loadModules loads the drivers. What could not be loaded may not have been
+// needed.
+func (w *worker) loadModules(p *plan.Plan) {
+	w.sign(stepModules, p.Deadlines.Device.Duration())
+	ctx, cancel := deadlineContext("device", p.Deadlines.Device)
+	defer cancel()
 	if err := boot.Guard(func() error { return w.load(ctx, p.Modules) }); err != nil {
 		w.log.Warnf("%s: %v", stepModules, err)
-	} else {
-		w.log.Infof("%d modules loaded", len(p.Modules))
+		return
 	}
+	w.log.Infof("%d modules loaded", len(p.Modules))
+}
 
-	var device string
-	found := w.mounted()
-	if found {
-		w.log.Infof("the target is mounted already")
-	} else {
-		w.alive(stepDevice, d.Device.Duration())
-		if err := boot.Guard(func() (err error) { device, err = w.find(ctx, p.Target.Device); return err }); err != nil {
-			return nil, stepDevice, err
-		}
-		w.log.Infof("target %s is %s", p.Target.Device, device)
+// prepare gets the target under way ready. On error it gives the step's name.
+func (w *worker) prepare(p *plan.Plan) (t target.Target, step string, err error) {
+	r := request{
+		Target:    p.Targets[w.at],
+		deadlines: p.Deadlines,
+		dir:       boot.MountPointOf(w.at),
+		log:       w.log,
 	}
-
-	w.alive(stepMount, d.Mount.Duration())
-	mctx, mcancel := context.WithTimeoutCause(context.Background(), d.Mount.Duration(),
-		fmt.Errorf("deadline %q of %v has passed", "mount", d.Mount.Duration()))
-	defer mcancel()
-	if !found {
-		if err := boot.Guard(func() error { return w.mount(mctx, p.Target, device) }); err != nil {
-			return nil, stepMount, err
-		}
+	step = stepDevice
+	r.step = func(name string, limit time.Duration) {
+		step = name
+		w.sign(name, limit)
 	}
-	// Making a directory may hang as mounting may: it has what is left.
-	opened := make(chan target.Target, 1)
-	err = boot.Within(mctx, stepDir, func() error {
-		t, err := w.open(p.Target)
-		opened <- t
-		return err
-	})
-	if err != nil {
-		return nil, stepDir, err
+	open := w.open[r.Kind]
+	if open == nil {
+		return nil, step, fmt.Errorf("this kdump-init cannot save to %s: build the image anew with kdump-mkinitramfs", r.Target)
 	}
-	return <-opened, "", nil
+	err = boot.Guard(func() (err error) { t, err = open(r); return err })
+	return t, step, err
 }
 
 // logToConsole shows the end of the crashed kernel's log when there is no place
 // for it.
 func (w *worker) logToConsole(p *plan.Plan) {
-	w.alive("show log", logLimit)
+	w.sign("show log", logLimit)
 	w.log.Infof("there is no target; the end of the crashed kernel's log follows")
 	ctx, cancel := context.WithTimeoutCause(context.Background(), logLimit, errors.New("took too long"))
 	defer cancel()

@@ -16,7 +16,7 @@ func TestWorkerComplete(t *testing.T) {
 	var p paper
 	w := goodWorker(&p)
 	var signs []string
-	w.alive = func(step string, d time.Duration) {
+	w.alive = func(_ int, step string, d time.Duration) {
 		if d <= 0 {
 			t.Errorf("step %s promises a sign within %v", step, d)
 		}
@@ -34,7 +34,7 @@ func TestWorkerComplete(t *testing.T) {
 	if got.Core != corePath || got.Target == nil || got.Plan.Host != "db1" || string(got.CaptureLog()) != "log" {
 		t.Errorf("capture was asked for %+v", got)
 	}
-	want := strings.Join([]string{stepPlan, stepModules, stepDevice, stepMount, stepCapture}, ",")
+	want := strings.Join([]string{stepPlan, stepModules, stepMount, stepCapture}, ",")
 	if s := strings.Join(signs, ","); s != want {
 		t.Errorf("signs %s, want %s", s, want)
 	}
@@ -47,14 +47,11 @@ func TestWorkerSteps(t *testing.T) {
 		do   func(w *worker, fail func() error)
 	}{
 		{stepPlan, func(w *worker, fail func() error) { w.readPlan = func() (*plan.Plan, error) { return nil, fail() } }},
-		{stepDevice, func(w *worker, fail func() error) {
-			w.find = func(context.Context, plan.Device) (string, error) { return "", fail() }
-		}},
 		{stepMount, func(w *worker, fail func() error) {
-			w.mount = func(context.Context, plan.Target, string) error { return fail() }
-		}},
-		{stepDir, func(w *worker, fail func() error) {
-			w.open = func(plan.Target) (target.Target, error) { return nil, fail() }
+			w.open[plan.KindFS] = func(r request) (target.Target, error) {
+				r.step(stepMount, time.Second)
+				return nil, fail()
+			}
 		}},
 		{stepCapture, func(w *worker, fail func() error) {
 			w.capture = func(context.Context, capture.Config) (*capture.Report, error) { return nil, fail() }
@@ -87,13 +84,70 @@ func TestWorkerSteps(t *testing.T) {
 	}
 }
 
-func TestWorkerUsesWhatIsMounted(t *testing.T) {
+// TestWorkerTargets tries two targets, of which the first fails in several ways.
+func TestWorkerTargets(t *testing.T) {
+	full := &capture.Report{Result: capture.Partial, FailedStep: "write", Error: "full", Dir: "part"}
+	for _, tt := range []struct {
+		name   string
+		first  func() (*capture.Report, error) // nil: it cannot be opened
+		second func() (*capture.Report, error)
+		want   verdict
+		tried  int // targets that a capture went to
+	}{
+		{"first is good", func() (*capture.Report, error) { return &capture.Report{Result: capture.Complete, Dir: "a"}, nil }, nil,
+			verdict{Result: capture.Complete, Dir: "a", Target: "/mnt/crash"}, 1},
+		{"first is absent", nil, func() (*capture.Report, error) { return &capture.Report{Result: capture.Complete, Dir: "b"}, nil },
+			verdict{Result: capture.Complete, Dir: "b", Target: "/mnt/crash"}, 1},
+		{"first is full", func() (*capture.Report, error) { return full, errTest },
+			func() (*capture.Report, error) { return &capture.Report{Result: capture.Complete, Dir: "b"}, nil },
+			verdict{Result: capture.Complete, Dir: "b", Target: "/mnt/crash"}, 2},
+		{"second fails too", func() (*capture.Report, error) { return full, errTest }, func() (*capture.Report, error) { return nil, errTest },
+			verdict{Result: capture.Partial, Step: "write", Error: "full", Dir: "part", Target: "/mnt/crash"}, 2},
+		{"both fail", nil, func() (*capture.Report, error) { return nil, errTest },
+			failed(stepMount, errTest), 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var p paper
+			w := goodWorker(&p)
+			pl := samplePlan()
+			pl.Targets = append(pl.Targets, diskTarget("bb"))
+			w.readPlan = func() (*plan.Plan, error) { return pl, nil }
+			w.open[plan.KindFS] = func(r request) (target.Target, error) {
+				r.step(stepMount, time.Second)
+				if r.Device.Value == "aa" && tt.first == nil {
+					return nil, errTest
+				}
+				return place{}, nil
+			}
+			tried := 0
+			w.capture = func(_ context.Context, cfg capture.Config) (*capture.Report, error) {
+				tried++
+				if cfg.TargetName == pl.Targets[0].String() {
+					return tt.first()
+				}
+				if cfg.Target == nil {
+					return nil, errTest
+				}
+				if len(cfg.Warnings) != 1 || !strings.Contains(cfg.Warnings[0], "UUID=aa") {
+					t.Errorf("the second target's report is told %q", cfg.Warnings)
+				}
+				return tt.second()
+			}
+			if v := w.run(); v != tt.want {
+				t.Errorf("%+v, want %+v", v, tt.want)
+			}
+			if tried != tt.tried {
+				t.Errorf("%d captures, want %d", tried, tt.tried)
+			}
+		})
+	}
+}
+
+func TestWorkerFlavour(t *testing.T) {
 	var p paper
 	w := goodWorker(&p)
-	w.mounted = func() bool { return true }
-	w.find = func(context.Context, plan.Device) (string, error) { return "", errTest }
-	w.mount = func(context.Context, plan.Target, string) error { return errTest }
-	if v := w.run(); v.Result != capture.Complete {
+	w.open = nil
+	if v := w.run(); v.Result != capture.Failed || !strings.Contains(v.Error, "build the image anew") {
 		t.Errorf("%+v", v)
 	}
 }
@@ -119,21 +173,6 @@ func TestWorkerDeadlines(t *testing.T) {
 		name, step, want string
 		do               func(*worker, *plan.Plan)
 	}{
-		{"device", stepDevice, `deadline "device" of 1ms`, func(w *worker, p *plan.Plan) {
-			p.Deadlines.Device = ms
-			w.find = func(ctx context.Context, _ plan.Device) (string, error) {
-				<-ctx.Done()
-				return "", context.Cause(ctx)
-			}
-		}},
-		{"mount", stepMount, `deadline "mount" of 1ms`, func(w *worker, p *plan.Plan) {
-			p.Deadlines.Mount = ms
-			w.mount = func(ctx context.Context, _ plan.Target, _ string) error { <-ctx.Done(); return context.Cause(ctx) }
-		}},
-		{"directory", stepDir, "does not return: deadline \"mount\"", func(w *worker, p *plan.Plan) {
-			p.Deadlines.Mount = ms
-			w.open = func(plan.Target) (target.Target, error) { <-hang; return nil, nil }
-		}},
 		{"stall", stepCapture, `deadline "stall": no progress for 1ms`, func(w *worker, p *plan.Plan) {
 			p.Deadlines.Stall = ms
 			w.capture = func(ctx context.Context, _ capture.Config) (*capture.Report, error) {
@@ -153,7 +192,7 @@ func TestWorkerDeadlines(t *testing.T) {
 			w.capture = func(context.Context, capture.Config) (*capture.Report, error) { <-hang; return nil, nil }
 		}},
 		{"log on console", stepMount, errTest.Error(), func(w *worker, _ *plan.Plan) {
-			w.mount = func(context.Context, plan.Target, string) error { return errTest }
+			w.open[plan.KindFS] = func(r request) (target.Target, error) { r.step(stepMount, time.Second); return nil, errTest }
 			w.capture = func(context.Context, capture.Config) (*capture.Report, error) { panic("no log either") }
 		}},
 	} {
@@ -206,9 +245,9 @@ func TestJudge(t *testing.T) {
 		o    outcome
 		want verdict
 	}{
-		"complete":     {outcome{&capture.Report{Result: capture.Complete, Dir: "d"}, nil}, verdict{capture.Complete, "", "", "d", "/mnt/crash"}},
-		"contradicted": {outcome{&capture.Report{Result: capture.Complete, Dir: "d"}, errTest}, verdict{capture.Partial, stepCapture, errTest.Error(), "d", "/mnt/crash"}},
-		"partial":      {outcome{&capture.Report{Result: capture.Partial, FailedStep: "write", Error: "full"}, errTest}, verdict{capture.Partial, "write", "full", "", "/mnt/crash"}},
+		"complete":     {outcome{&capture.Report{Result: capture.Complete, Dir: "d"}, nil}, verdict{capture.Complete, "", "", "d", "/mnt/crash", false}},
+		"contradicted": {outcome{&capture.Report{Result: capture.Complete, Dir: "d"}, errTest}, verdict{capture.Partial, stepCapture, errTest.Error(), "d", "/mnt/crash", false}},
+		"partial":      {outcome{&capture.Report{Result: capture.Partial, FailedStep: "write", Error: "full"}, errTest}, verdict{capture.Partial, "write", "full", "", "/mnt/crash", false}},
 		"nothing":      {outcome{}, verdict{Result: capture.Failed, Step: stepCapture, Error: "the capture gave no report"}},
 	} {
 		if got := judge(tt.o, place{}); got != tt.want {

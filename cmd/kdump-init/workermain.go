@@ -7,15 +7,13 @@ import (
 
 	"github.com/gokdump/gokdump/capture"
 	"github.com/gokdump/gokdump/capture/plan"
-	"github.com/gokdump/gokdump/capture/target"
-	"github.com/gokdump/gokdump/initramfs/blkid"
 	"github.com/gokdump/gokdump/initramfs/boot"
 	"golang.org/x/sys/unix"
 )
 
 // workerMain is the worker process on the real machine. Its exit status says
-// nothing: the verdict is a sign.
-func workerMain() int {
+// nothing: the verdict is a sign. first is the target to begin with.
+func workerMain(first int) int {
 	unix.CloseOnExec(signFD)
 	// The name that the out-of-memory killer's message shows.
 	_ = os.WriteFile("/proc/self/comm", []byte("kdump-worker"), 0)
@@ -29,7 +27,6 @@ func workerMain() int {
 		log.Infof("%d MiB of memory available; Go's heap may take %d MiB", available>>20, limit>>20)
 	}
 
-	finder := &blkid.Finder{}
 	w := &worker{
 		log:      log,
 		alive:    signs.alive,
@@ -37,20 +34,8 @@ func workerMain() int {
 		load: func(ctx context.Context, m []plan.Module) error {
 			return (&boot.Loader{Log: log}).Load(ctx, m)
 		},
-		mounted: func() bool { return mounted(boot.MountPoint) },
-		find: func(ctx context.Context, d plan.Device) (string, error) {
-			return (&boot.Waiter{Find: finder.Find, Log: log}).Wait(ctx, d)
-		},
-		mount: func(ctx context.Context, t plan.Target, device string) error {
-			return boot.MountTarget(ctx, t, device, boot.MountPoint, boot.Mount)
-		},
-		open: func(t plan.Target) (target.Target, error) {
-			dir, err := boot.DumpDir(boot.MountPoint, t.Path)
-			if err != nil {
-				return nil, err
-			}
-			return target.NewDir(dir)
-		},
+		open:       openers(),
+		first:      first,
 		capture:    capture.Run,
 		captureLog: func() []byte { return log.CaptureLog(boot.Kmsg) },
 		finish:     finishLimit,

@@ -3,11 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -89,7 +86,11 @@ func (p *program) build(ctx context.Context, args []string) error {
 	for _, n := range notes {
 		p.say("note", n)
 	}
-	init, initPath, err := findInit(f.init)
+	init, initPath, err := findInit(f.init, pl.Features())
+	if err != nil {
+		return err
+	}
+	files, err := m.files(cfg.Files)
 	if err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func (p *program) build(ctx context.Context, args []string) error {
 		return err
 	}
 	var image bytes.Buffer
-	rep, err := initramfs.Build(&image, initramfs.Options{Plan: pl, Tree: tree, Wants: wants, Init: init, Compression: comp})
+	rep, err := initramfs.Build(&image, initramfs.Options{Plan: pl, Tree: tree, Wants: wants, Files: files, Init: init, Compression: comp})
 	if err != nil {
 		return err
 	}
@@ -132,8 +133,10 @@ func hasDisk(set *modules.Set) error {
 
 // describe says on stderr what went in, for -v.
 func (p *program) describe(rep *initramfs.Report, initPath string, initSize int, need initramfs.Need) {
-	t := rep.Plan.Target
-	p.say("info", fmt.Sprintf("kernel %s, host %s, target %s %s, path %s %s", rep.Plan.Kernel, rep.Plan.Host, t.FSType, t.Device, t.Path, t.Options))
+	p.say("info", fmt.Sprintf("kernel %s, host %s", rep.Plan.Kernel, rep.Plan.Host))
+	for _, t := range rep.Plan.Targets {
+		p.say("info", fmt.Sprintf("target %s %s", t, t.Options))
+	}
 	p.say("info", fmt.Sprintf("init %s, %s", initPath, size(int64(initSize))))
 	for _, m := range rep.Modules.Modules {
 		p.say("info", fmt.Sprintf("module %s, %s (%s)", m.Name, size(int64(len(m.Data))), m.For))
@@ -154,31 +157,4 @@ func size(n int64) string {
 	return fmt.Sprintf("%.2f MiB", float64(n)/(1<<20))
 }
 
-// findInit reads the program to start.
-func findInit(given string) (data []byte, path string, err error) {
-	places := []string{given}
-	if given == "" {
-		places = []string{installedInit}
-		if exe, err := os.Executable(); err == nil {
-			dir := filepath.Dir(exe) // the build tree, then any prefix of make install
-			places = append([]string{filepath.Join(dir, "kdump-init"), filepath.Join(dir, "../lib/gokdump/kdump-init")}, places...)
-		}
-	}
-	for _, place := range places {
-		data, err := os.ReadFile(place)
-		if errors.Is(err, fs.ErrNotExist) && given == "" {
-			continue
-		}
-		if err != nil {
-			return nil, "", fmt.Errorf("init program: %w", err)
-		}
-		return data, place, nil
-	}
-	return nil, "", withHint(fmt.Errorf("no kdump-init: looked for %s", strings.Join(places, " and ")),
-		"install kdump-init there, or name it with --init")
-}
-
-const (
-	stateDir      = "/var/lib/gokdump"
-	installedInit = "/usr/lib/gokdump/kdump-init"
-)
+const stateDir = "/var/lib/gokdump"

@@ -72,7 +72,7 @@ func (p *program) verify(args []string) error {
 	if err != nil {
 		return withHint(err, again)
 	}
-	fmt.Fprintf(p.stdout, "%s: sound: kernel %s, %s %s, path %s; %d modules; %s, unpacked %s\n", image, pl.Kernel,
-		pl.Target.FSType, pl.Target.Device, pl.Target.Path, len(pl.Modules), c.Compression, size(c.Plain))
+	fmt.Fprintf(p.stdout, "%s: sound: kernel %s, %s; %d modules; %s, unpacked %s\n", image, pl.Kernel,
+		targets(pl), len(pl.Modules), c.Compression, size(c.Plain))
 	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,10 +10,8 @@ import (
 	"strings"
 
 	"github.com/gokdump/gokdump/arm/config"
-	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/initramfs"
 	"github.com/gokdump/gokdump/initramfs/archive"
-	"github.com/gokdump/gokdump/initramfs/blkid"
 	"github.com/gokdump/gokdump/initramfs/drivers"
 	"github.com/gokdump/gokdump/initramfs/modules"
 	"golang.org/x/sys/unix"
@@ -159,50 +156,6 @@ func resolve(path string) (string, error) {
 		rest = filepath.Join(filepath.Base(path), rest)
 		path = filepath.Dir(path)
 	}
-}
-
-// wants decides which modules are asked for: the disk's drivers, the file
-// system, what the configuration adds, and the watchdog's.
-func (m *machine) wants(ctx context.Context, f *flags, tree *modules.Tree, p *plan.Plan, extra []string) (w []modules.Want, notes []string, err error) {
-	switch {
-	case f.given["drivers"]:
-		for _, d := range strings.FieldsFunc(f.drivers, func(r rune) bool { return r == ',' || r == ' ' }) {
-			w = append(w, modules.Want{Name: d, For: "--drivers"})
-		}
-	case m.running == "":
-		w = drivers.Common()
-		notes = append(notes, "the image is for another machine, so it carries the common disk drivers; name the ones that it needs with --drivers to have a smaller image")
-	default:
-		disk, err := drivers.Host{}.Find(ctx, p.Target.Device)
-		if errors.Is(err, blkid.ErrNotFound) {
-			w = drivers.Common()
-			notes = append(notes, fmt.Sprintf("this host has no device %s now, so the image carries the common disk drivers; name the ones that it needs with --drivers", p.Target.Device))
-			break
-		}
-		if err != nil {
-			return nil, nil, fmt.Errorf("target %s: %w", p.Target.Device, err)
-		}
-		chain, err := drivers.Host{}.Chain(disk)
-		if err != nil {
-			return nil, nil, fmt.Errorf("target %s: %w", p.Target.Device, err)
-		}
-		w = drivers.Wants(tree, m.running, chain)
-	}
-	w = append(w, modules.Want{Name: p.Target.FSType, For: "the target's file system"})
-	for _, e := range extra {
-		w = append(w, modules.Want{Name: e, For: "extra_modules"})
-	}
-	if m.running != "" {
-		chain, err := drivers.Host{}.Watchdog()
-		if err != nil {
-			notes = append(notes, err.Error())
-		}
-		for _, d := range drivers.Wants(tree, m.running, chain) {
-			d.Optional, d.For = true, "the watchdog, "+d.For
-			w = append(w, d)
-		}
-	}
-	return w, notes, nil
 }
 
 func (m *machine) compression(given string) (archive.Compression, error) {

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/initramfs"
 	"github.com/gokdump/gokdump/initramfs/archive"
 	"github.com/google/renameio/v2"
@@ -26,8 +28,8 @@ func (p *program) store(out string, f *flags, image []byte, rep *initramfs.Repor
 	if err := write(out, image); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s: kernel %s, %s, %s; %d modules; %s of %s, unpacked %s\n", out, rep.Plan.Kernel,
-		rep.Plan.Target.FSType, rep.Plan.Target.Device, len(rep.Modules.Modules), comp, size(rep.Size.Packed), size(rep.Size.Plain))
+	fmt.Fprintf(p.stdout, "%s: kernel %s, %s; %d modules; %s of %s, unpacked %s\n", out, rep.Plan.Kernel,
+		targets(rep.Plan), len(rep.Modules.Modules), comp, size(rep.Size.Packed), size(rep.Size.Plain))
 	return nil
 }
 
@@ -84,4 +86,13 @@ func replace(out, dir string, image []byte) error {
 		return err
 	}
 	return t.CloseAtomicallyReplace()
+}
+
+// targets names a plan's targets in their order.
+func targets(p *plan.Plan) string {
+	var names []string
+	for _, t := range p.Targets {
+		names = append(names, t.String())
+	}
+	return strings.Join(names, "; then ")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/gokdump/gokdump/capture/plan"
@@ -13,8 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MountPoint is where the target's file system is mounted.
+// MountPoint is where the first target's file system is mounted.
 const MountPoint = "/mnt"
+
+// MountPointOf is where the file system of the plan's target i, from 0, is
+// mounted: a place of its own, since the one before may be stuck.
+func MountPointOf(i int) string {
+	if i == 0 {
+		return MountPoint
+	}
+	return MountPoint + strconv.Itoa(i+1)
+}
 
 // MountFunc is mount(2) in the order of its manual page.
 type MountFunc func(dev, dir, fstype string, flags uintptr, data string) error

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gokdump/gokdump/capture/plan"
+	"github.com/gokdump/gokdump/initramfs/blkid"
+	"github.com/gokdump/gokdump/initramfs/drivers"
+	"github.com/gokdump/gokdump/initramfs/modules"
+)
+
+// wants decides which modules are asked for: the targets' drivers, what the
+// configuration adds, and the watchdog's.
+func (m *machine) wants(ctx context.Context, f *flags, tree *modules.Tree, p *plan.Plan, extra []string) (w []modules.Want, notes []string, err error) {
+	if f.given["drivers"] {
+		for _, d := range strings.FieldsFunc(f.drivers, func(r rune) bool { return r == ',' || r == ' ' }) {
+			w = append(w, modules.Want{Name: d, For: "--drivers"})
+		}
+	}
+	for _, t := range p.Targets {
+		var more []modules.Want
+		var note string
+		switch t.Kind {
+		case plan.KindFS:
+			if !f.given["drivers"] {
+				more, note, err = m.diskWants(ctx, tree, t.Device)
+			}
+			more = append(more, modules.Want{Name: t.FSType, For: "the target's file system"})
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("target %s: %w", t, err)
+		}
+		if note != "" && !slices.Contains(notes, note) {
+			notes = append(notes, note)
+		}
+		for _, x := range more {
+			if !slices.Contains(w, x) {
+				w = append(w, x)
+			}
+		}
+	}
+	for _, e := range extra {
+		w = append(w, modules.Want{Name: e, For: "extra_modules"})
+	}
+	if m.running != "" {
+		chain, err := drivers.Host{}.Watchdog()
+		if err != nil {
+			notes = append(notes, err.Error())
+		}
+		for _, d := range drivers.Wants(tree, m.running, chain) {
+			d.Optional, d.For = true, "the watchdog, "+d.For
+			w = append(w, d)
+		}
+	}
+	return w, notes, nil
+}
+
+// diskWants are the drivers of a block device: this host's, or the common ones
+// when it is not here.
+func (m *machine) diskWants(ctx context.Context, tree *modules.Tree, d plan.Device) ([]modules.Want, string, error) {
+	if m.running == "" {
+		return drivers.Common(), "the image is for another machine, so it carries the common disk drivers; name the ones that it needs with --drivers to have a smaller image", nil
+	}
+	disk, err := drivers.Host{}.Find(ctx, d)
+	if errors.Is(err, blkid.ErrNotFound) {
+		return drivers.Common(), fmt.Sprintf("this host has no device %s now, so the image carries the common disk drivers; name the ones that it needs with --drivers", d), nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	chain, err := drivers.Host{}.Chain(disk)
+	if err != nil {
+		return nil, "", err
+	}
+	return drivers.Wants(tree, m.running, chain), "", nil
+}
