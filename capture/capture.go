@@ -11,6 +11,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/gokdump/gokdump/capture/past"
 	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/capture/target"
 )
@@ -24,6 +25,10 @@ const (
 	ReadmeName     = "README.txt"
 	CaptureLogName = "capture.log"
 )
+
+// EncryptedSuffix follows the names of the dump and the log where they are
+// encrypted.
+const EncryptedSuffix = ".age"
 
 // Config is what a capture needs.
 type Config struct {
@@ -44,6 +49,16 @@ type Config struct {
 	// Event, if not nil, hears of steps and progress, from one goroutine at a
 	// time.
 	Event func(Event)
+	// Encrypt, if not nil, makes a directory of the target one whose files only
+	// some can read. The dump and the crashed kernel's log go there. Without it
+	// they would be readable, so an error of it means that neither is saved. The
+	// report is not encrypted: it has the panic's line and no other text of the
+	// crashed kernel's memory.
+	Encrypt func(target.Target) (target.Target, error)
+	// Guard is the rule against crash loops, Keep the one for old dumps. Both
+	// need a target that is a target.Past.
+	Guard past.Guard
+	Keep  past.Keep
 	// CaptureLog, if not nil, is asked at the end for the text of capture.log.
 	CaptureLog func() []byte
 }

@@ -16,7 +16,7 @@ func (r *run) saveDump(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f, err := r.dir.Create(DumpName)
+	f, err := r.secret.Create(r.secretName(DumpName))
 	if err != nil {
 		return err
 	}
@@ -38,14 +38,14 @@ func (r *run) saveDump(ctx context.Context) error {
 			return err
 		}
 		r.rep.Result = Complete
-		r.rep.Files = append(r.rep.Files, File{Name: DumpName, Bytes: res.Bytes})
+		r.wrote(f)
 		return nil
 	}
-	if err := f.CommitAs(PartialName); err != nil {
+	if err := f.CommitAs(r.secretName(PartialName)); err != nil {
 		return errors.Join(res.Cause, err)
 	}
 	r.rep.Result = Partial
-	r.rep.Files = append(r.rep.Files, File{Name: PartialName, Bytes: res.Bytes})
+	r.wrote(f)
 	cause := res.Cause
 	if cause == nil {
 		cause = errors.New("the dump was cut short")

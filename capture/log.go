@@ -53,14 +53,15 @@ func (r *run) saveLog() error {
 	if r.rep.Panic != "" {
 		r.say("%s", r.rep.Panic)
 	}
-	if r.dir == nil {
+	r.rep.Uptime = uptime(log)
+	if r.secret == nil {
 		return r.showLog(log)
 	}
 	return r.writeLog(log)
 }
 
 func (r *run) writeLog(log *dmesg.Log) error {
-	f, err := r.dir.Create(LogName)
+	f, err := r.secret.Create(r.secretName(LogName))
 	if err != nil {
 		return err
 	}
@@ -72,13 +73,21 @@ func (r *run) writeLog(log *dmesg.Log) error {
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write the log: %w", err)
 	}
-	size := f.Size()
 	if err := f.Commit(); err != nil {
 		return err
 	}
-	r.rep.Files = append(r.rep.Files, File{Name: LogName, Bytes: size})
-	r.say("%s: %d records, %s", LogName, log.Count, Bytes(uint64(size)))
+	saved := r.wrote(f)
+	r.say("%s: %d records, %s", saved.Name, log.Count, Bytes(uint64(saved.Bytes)))
 	return nil
+}
+
+// uptime is how many seconds the crashed kernel had run: its log's last time.
+func uptime(log *dmesg.Log) float64 {
+	var last uint64
+	for rec := range log.Records() {
+		last = max(last, rec.TimeNS)
+	}
+	return float64(last/1e6) / 1e3
 }
 
 // showLog gives the end of the log to whoever watches: with nowhere to write

@@ -22,6 +22,8 @@ func readme(r *Report) string {
 	case Partial:
 		row("Result", "PARTIAL: %d pages that belong into the dump are not in it (%s: %s)",
 			r.LeftOutPages+r.UnreadablePages, r.FailedStep, r.Error)
+	case LogOnly:
+		row("Result", "LOG ONLY: a crash loop: %s", r.Loop)
 	default:
 		row("Result", "FAILED at %q: %s", r.FailedStep, r.Error)
 	}
@@ -46,6 +48,9 @@ func readme(r *Report) string {
 	dumpName := r.writeFiles(&b)
 	r.writePages(&b)
 	r.writeSteps(&b)
+	if len(r.Removed) > 0 {
+		fmt.Fprintf(&b, "\nOld dumps that were removed\n---------------------------\n%s\n", strings.Join(r.Removed, "\n"))
+	}
 	if len(r.Warnings) > 0 {
 		fmt.Fprintf(&b, "\nWarnings\n--------\n")
 		for _, w := range r.Warnings {
@@ -65,7 +70,7 @@ func (r *Report) writeFiles(b *strings.Builder) (dumpName string) {
 	fmt.Fprintf(b, "\nFiles\n-----\n")
 	for _, f := range r.Files {
 		note := ""
-		switch f.Name {
+		switch strings.TrimSuffix(f.Name, EncryptedSuffix) {
 		case LogName:
 			note = "the crashed kernel's log"
 		case CaptureLogName:
@@ -117,6 +122,10 @@ func (r *Report) writeHowTo(b *strings.Builder, dump string) {
 		vmlinux = "/usr/lib/debug/boot/vmlinux-" + r.Kernel
 	}
 	fmt.Fprintf(b, "\nTo open the dump\n----------------\n")
+	if plain, ok := strings.CutSuffix(dump, EncryptedSuffix); ok {
+		fmt.Fprintf(b, "It is encrypted. On a machine that has the private key, in this directory:\n\n    kdump-vmcore decrypt -i KEYFILE .\n\n")
+		dump = plain
+	}
 	fmt.Fprintf(b, "The debug symbols must be those of exactly this kernel (on Debian the package\nlinux-image-%s-dbg has them):\n\n", r.Kernel)
 	fmt.Fprintf(b, "    drgn -c %s -s %s\n", dump, vmlinux)
 	fmt.Fprintf(b, "    crash %s %s        (crash 8.0.4 or newer)\n", vmlinux, dump)

@@ -13,10 +13,12 @@ const ReportVersion = 1
 type Result string
 
 // The results. A dump is complete only when it was written, read back, synced
-// and renamed; partial when it opens but lacks pages that should be in it.
+// and renamed; partial when it opens but lacks pages that should be in it. It is
+// log-only when the rule against crash loops said so, and the log was saved.
 const (
 	Complete Result = "complete"
 	Partial  Result = "partial"
+	LogOnly  Result = "log-only"
 	Failed   Result = "failed"
 )
 
@@ -26,6 +28,8 @@ type Report struct {
 	Version int `json:"version"`
 	// Result is about the dump; the log's own fate is in Steps and Files.
 	Result Result `json:"result"`
+	// Loop is why only the log was saved.
+	Loop string `json:"crash_loop,omitempty"`
 	// FailedStep and Error name the first thing that went wrong; empty when
 	// the result is complete.
 	FailedStep string `json:"failed_step,omitempty"`
@@ -38,6 +42,7 @@ type Report struct {
 	Machine   string    `json:"machine,omitempty"`        // uname -m
 	Panic     string    `json:"panic,omitempty"`          // the log's line that says why
 	CrashTime time.Time `json:"crash_time"`               // from VMCOREINFO; else when the capture started
+	Uptime    float64   `json:"uptime,omitempty"`         // of the crashed kernel: the last time in its log
 	Started   time.Time `json:"started"`
 	Finished  time.Time `json:"finished"`
 
@@ -57,7 +62,11 @@ type Report struct {
 	PageSize        uint64 `json:"page_size,omitempty"`
 	CPUs            int    `json:"cpus,omitempty"` // with registers in the dump
 
-	Files    []File   `json:"files"`
+	// Encrypted: the dump and the log can be read with a private key only.
+	Encrypted bool   `json:"encrypted,omitempty"`
+	Files     []File `json:"files"`
+	// Removed are the directories of old dumps that were removed.
+	Removed  []string `json:"removed,omitempty"`
 	Steps    []Step   `json:"steps"`
 	Warnings []string `json:"warnings,omitempty"`
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gokdump/gokdump/capture/kernel"
+	"github.com/gokdump/gokdump/capture/past"
 	"github.com/gokdump/gokdump/capture/target"
 	"github.com/gokdump/gokdump/capture/vmcore"
 )
@@ -24,10 +25,12 @@ type run struct {
 
 	eventMu sync.Mutex
 
-	src  vmcore.Source
-	info *kernel.Info
-	dir  target.Target // nil without a target
-	held []*heldFile   // files whose room is held until the end
+	src    vmcore.Source
+	info   *kernel.Info
+	dir    target.Target // nil without a target
+	secret target.Target // the same, for the log and the dump
+	held   []*heldFile   // files whose room is held until the end
+	dumps  []past.Dump   // that were there before
 }
 
 func newRun(cfg Config) *run {
@@ -59,7 +62,9 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 		defer r.src.Close()
 	}
 	if r.cfg.Target != nil {
-		r.try("make directory", r.makeDir)
+		if r.try("make directory", r.makeDir) && r.cfg.Encrypt != nil {
+			r.try("encrypt", r.encrypt)
+		}
 	}
 	// The log comes before anything that can fail for reasons of its own.
 	if opened {
@@ -67,12 +72,15 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 	}
 	if r.dir != nil {
 		r.hold()
-		if opened {
+		if opened && r.secret != nil && !r.loop() {
 			r.try("save dump", func() error { return r.saveDump(ctx) })
+		}
+		if r.cfg.Keep.Any() {
+			r.try("remove old dumps", func() error { return r.prune(ctx) })
 		}
 	}
 	r.finish()
-	if r.rep.Result != Complete && r.rep.Error == "" {
+	if r.rep.Result == Failed && r.rep.Error == "" {
 		r.rep.fail("save dump", errors.New("there is no target, so the dump was not saved"))
 	}
 	if r.rep.Error != "" {
@@ -157,12 +165,13 @@ func (r *run) warn(format string, a ...any) {
 // makeDir makes the crash's own directory. Two captures of the same second (a
 // retry from the rescue console, a clock that stands) get names of their own.
 func (r *run) makeDir() error {
-	base := r.rep.Host + "-" + r.rep.CrashTime.UTC().Format("2006-01-02T15-04-05Z")
-	for i := 1; i < 100; i++ {
-		name := base
-		if i > 1 {
-			name = fmt.Sprintf("%s-%d", base, i)
-		}
+	r.look()
+	base, first, wrong := past.Name(r.rep.Host, r.rep.CrashTime, r.dumps)
+	if wrong != "" {
+		r.warn("%s", wrong)
+	}
+	for i := range 100 {
+		name := past.Numbered(base, first+i)
 		dir, err := r.cfg.Target.Sub(name)
 		if errors.Is(err, fs.ErrExist) {
 			continue
@@ -171,7 +180,38 @@ func (r *run) makeDir() error {
 			return err
 		}
 		r.dir, r.rep.Dir = dir, name
+		if r.cfg.Encrypt == nil {
+			r.secret = dir
+		}
 		return nil
 	}
 	return fmt.Errorf("%s: 100 directories of that name are there already", base)
+}
+
+// encrypt prepares the place for what is secret.
+func (r *run) encrypt() error {
+	secret, err := r.cfg.Encrypt(r.dir)
+	if err != nil {
+		return fmt.Errorf("neither log nor dump is saved, since they cannot be encrypted: %w", err)
+	}
+	r.secret, r.rep.Encrypted = secret, true
+	return nil
+}
+
+// secretName is the name of a file in r.secret.
+func (r *run) secretName(name string) string {
+	if r.rep.Encrypted {
+		return name + EncryptedSuffix
+	}
+	return name
+}
+
+// wrote notes a file that was committed. An encrypted one is larger than its text.
+func (r *run) wrote(f target.File) File {
+	w := File{Name: f.Name(), Bytes: f.Size()}
+	if s, ok := f.(interface{ Stored() int64 }); ok {
+		w.Bytes = s.Stored()
+	}
+	r.rep.Files = append(r.rep.Files, w)
+	return w
 }

@@ -109,7 +109,7 @@ func TestRunComplete(t *testing.T) {
 	}
 
 	// A second capture of the same crash must not touch the first.
-	if rep, err := Run(t.Context(), cfg); err != nil || rep.Dir != crashDir+"-2" {
+	if rep, err := Run(t.Context(), cfg); err != nil || rep.Dir != crashDir+"-02" {
 		t.Errorf("second run: dir %q, %v", rep.Dir, err)
 	}
 }

@@ -46,6 +46,7 @@ import (
 //	Allocate(off, n int64) error   // else zeros are written
 //	Free() (uint64, error)         // bytes, for the message of a full disk
 //	WriteOnly()                    // it cannot be read back: see [Flat]
+//	Whole() int64                  // from where on a write that gave no error may be lost
 type Output interface {
 	io.WriterAt
 	io.ReaderAt

@@ -16,6 +16,9 @@ func (e *engine) finish(h *kdumpfmt.Header, first *pfnset.Set, st *Stats) error 
 	st.BytesIn, st.Shared = e.bytesIn.Load(), e.shared.Load()
 
 	c := &compactor{e: e, h: h, first: first, end: e.next.Load()}
+	if w, ok := e.out.(interface{ Whole() int64 }); ok {
+		c.end = min(c.end, w.Whole())
+	}
 	for i := range c.found {
 		c.found[i].take(&e.tally[i])
 	}

@@ -4,7 +4,8 @@
 // The package owns names, permissions, durability and the bound on dirty page
 // cache. A file is NAME.incomplete until it is proven whole and committed; only
 // then does it carry its name. The package never looks at what it stores, never
-// mounts anything and never deletes what a capture saved. Facts: open(2),
+// mounts anything, and deletes what a capture saved only when it is told to, name by
+// name ([Past]). Facts: open(2),
 // rename(2), fsync(2), sync_file_range(2), posix_fadvise(2).
 //
 // Every target must pass the suite in targettest.

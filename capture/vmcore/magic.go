@@ -16,6 +16,7 @@ var foreign = []struct{ magic, hint string }{
 	{"QEVM", "QEMU migration stream, which only QEMU reads: dump again with `virsh dump --memory-only DOMAIN FILE`, or QEMU's `dump-guest-memory FILE` (QMP: dump-guest-memory with paging=false and protocol=file:FILE)"},
 	{"LibvirtQemudSave", "libvirt save image (virsh save, or virsh dump without --memory-only), which only QEMU reads: dump again with `virsh dump --memory-only DOMAIN FILE`; a domain that is no more comes back with `virsh restore --paused FILE`"},
 	{"LibvirtQemudPart", "libvirt save image that was not finished: dump again with `virsh dump --memory-only DOMAIN FILE`"},
+	{"age-encryption.", "encrypted: decrypt it first, with `kdump-vmcore decrypt -i KEYFILE FILE` (or age -d)"},
 	{"PAGEDU64", "Windows crash dump"},
 	{"PAGEDUMP", "Windows crash dump"},
 	{"EMiL", "LiME memory image without kernel notes"},

@@ -1,0 +1,64 @@
+package capture
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/gokdump/gokdump/capture/past"
+	"github.com/gokdump/gokdump/capture/target"
+)
+
+// look finds out what earlier captures left. Nothing of it is worth losing this one.
+func (r *run) look() {
+	t, ok := r.cfg.Target.(target.Past)
+	if !ok {
+		return
+	}
+	var err error
+	if r.dumps, err = past.List(t, r.rep.Host); err != nil {
+		r.warn("earlier dumps: %v", err)
+	}
+}
+
+// loop tells whether only the log is to be saved.
+func (r *run) loop() bool {
+	why := r.cfg.Guard.Loop(past.Crash{
+		Time:   r.rep.CrashTime,
+		Uptime: time.Duration(r.rep.Uptime * float64(time.Second)),
+	}, r.dumps)
+	if why == "" {
+		return false
+	}
+	saved := slices.ContainsFunc(r.rep.Files, func(f File) bool { return f.Name == r.secretName(LogName) })
+	if !saved {
+		r.say("%s; but the log could not be saved, so the dump is", why)
+		return false
+	}
+	r.rep.Result, r.rep.Loop = LogOnly, why
+	r.say("crash loop: %s", why)
+	return true
+}
+
+// prune removes old dumps when this one is whole.
+func (r *run) prune(ctx context.Context) error {
+	t, ok := r.cfg.Target.(target.Past)
+	if !ok {
+		r.warn("old dumps are not removed: this kind of target cannot list them")
+		return nil
+	}
+	if r.rep.Result != Complete {
+		return nil // the old ones may be all there is
+	}
+	// The new one has no report yet; that it is whole is known here.
+	stay := past.Dump{Dir: r.rep.Dir, Reported: true, Saved: true, Good: true}
+	done, err := past.Prune(ctx, t, append(slices.Clone(r.dumps), stay), r.cfg.Keep)
+	for _, name := range done.Removed {
+		r.say("removed %s", name)
+	}
+	for _, n := range done.Notes {
+		r.warn("old dumps: %s", n)
+	}
+	r.rep.Removed = done.Removed
+	return err
+}
