@@ -37,9 +37,10 @@ type SaveOptions struct {
 	// VerifyAll decodes each page after writing, not only a sample. The structure
 	// of the dump is looked at as a whole in any case.
 	VerifyAll bool
-	// VerifyMust decodes each page that readers cannot do without, and a sample
-	// of the others: for a crash kernel, whose memory is not there to be dumped
-	// again.
+	// VerifyMust reads from the disk, not from the page cache, and each page that
+	// readers cannot do without: for a crash kernel, whose memory is not there to
+	// be dumped again. Without, the page cache may answer, and of a dump that was
+	// cut short only a sample of these pages is read.
 	VerifyMust bool
 	// Event, if not nil, hears of steps and progress, from one goroutine at a
 	// time. The steps are "filter", "write" and "verify".
@@ -69,7 +70,8 @@ type SaveResult struct {
 	// read it back; Cause says why.
 	Partial bool
 	Cause   error
-	// VerifiedPages were decoded after writing.
+	// VerifiedPages were read back after writing, and decoded or compared with
+	// what was written.
 	VerifiedPages uint64
 	// Steps are the times taken.
 	Steps    []Step
@@ -118,7 +120,8 @@ type save struct {
 	named bool
 	meta  dump.Meta
 	sel   *filter.Result
-	pages uint64 // that were to be written
+	pages uint64        // that were to be written
+	proof *dump.Written // of what was written last; may be nil
 
 	mu    sync.Mutex // for Event
 	name  string     // of the step
@@ -260,6 +263,7 @@ func (s *save) wrote(st *dump.Stats) {
 		return
 	}
 	r := s.res
+	s.proof = st.Written
 	r.StoredPages += st.Stored
 	r.LeftOutPages += st.LeftOut
 	r.UnreadablePages += st.Unreadable

@@ -118,6 +118,7 @@ func (s *save) compare(ctx context.Context, core vmcore.Source) error {
 func SaveSplit(ctx context.Context, src vmcore.Source, outs []SaveOutput, opt SaveOptions) (*SaveResult, error) {
 	s := newSave(src, opt)
 	var parts []dump.Split
+	var proofs []*dump.Written
 	err := s.steps(ctx, func() (err error) {
 		if parts, err = dump.Splits(src, s.sel, len(outs)); err != nil {
 			return err
@@ -126,11 +127,12 @@ func SaveSplit(ctx context.Context, src vmcore.Source, outs []SaveOutput, opt Sa
 			if err := s.write(ctx, out, &parts[i]); err != nil {
 				return fmt.Errorf("file %d of %d: %w", i+1, len(outs), err)
 			}
+			proofs = append(proofs, s.proof)
 		}
 		return nil
 	}, func() error {
 		for i, out := range outs {
-			if err := s.verifyPart(ctx, out, parts[i]); err != nil {
+			if err := s.verifyPart(ctx, out, parts[i], proofs[i]); err != nil {
 				return fmt.Errorf("file %d of %d: %w", i+1, len(outs), err)
 			}
 		}
@@ -140,7 +142,7 @@ func SaveSplit(ctx context.Context, src vmcore.Source, outs []SaveOutput, opt Sa
 }
 
 // verifyPart is verify for one file of a set.
-func (s *save) verifyPart(ctx context.Context, out SaveOutput, part dump.Split) error {
+func (s *save) verifyPart(ctx context.Context, out SaveOutput, part dump.Split, proof *dump.Written) error {
 	k, err := vmcore.OpenKdump(vmcore.NewFile(out, out.Size()))
 	if err != nil {
 		return err
@@ -156,7 +158,11 @@ func (s *save) verifyPart(ctx context.Context, out SaveOutput, part dump.Split) 
 	if s.opt.VerifyAll {
 		every = 1
 	}
-	check, err := dump.Verify(ctx, k, dump.VerifyOptions{Every: every, Must: must, Workers: s.opt.Workers})
-	s.res.VerifiedPages += check.Decoded
+	opt := dump.VerifyOptions{Every: every, Must: must, Written: proof, Workers: s.opt.Workers}
+	if proof != nil {
+		opt.MustEvery = every
+	}
+	check, err := dump.Verify(ctx, k, opt)
+	s.res.VerifiedPages += check.Decoded + check.Compared
 	return err
 }

@@ -18,18 +18,23 @@ import (
 const verifyGrace = 10 * time.Second
 
 // One of so many pages is decoded when not all are: of those that readers cannot
-// do without, and of the others. What a bad disk or bad memory does to a file, it
-// does to more than a page.
+// do without, where their bytes cannot be compared with what was written, and of the
+// others. What a bad disk or bad memory does to a file, it does to more than a page.
 const (
 	mustEvery   = 8
 	sampleEvery = 64
 )
 
-// verify reads back what was written: all descriptors, which must have the pages
-// that readers cannot do without; the kernel's name, the way to which is through
-// its page tables; and as many pages as is asked for. When the time is over, those
-// that readers can do without are left alone.
+// verify reads back what was written: bitmaps and descriptors, which must have the
+// pages that readers cannot do without, and the bytes of those; the kernel's name,
+// the way to which is through its page tables; and as many pages as is asked for.
+// When the time is over, those that readers can do without are left alone.
 func (s *save) verify(ctx context.Context) error {
+	if out, ok := s.out.(interface{ Uncache() error }); ok && s.opt.VerifyMust {
+		if err := out.Uncache(); err != nil { // then it is the page cache that is read
+			s.warn("%v", err)
+		}
+	}
 	k, err := vmcore.OpenKdump(vmcore.NewFile(s.out, s.out.Size()))
 	if err != nil {
 		return err
@@ -46,14 +51,17 @@ func (s *save) verify(ctx context.Context) error {
 	opt := dump.VerifyOptions{Every: sampleEvery, Must: s.must(k), MustEvery: mustEvery, Workers: s.opt.Workers, Progress: func(p dump.Progress) {
 		s.progress(Progress{Done: p.Done, Total: p.Total, BytesIn: p.BytesIn})
 	}}
-	if s.opt.VerifyMust {
+	switch {
+	case s.proof != nil: // what is on the disk is what was encoded
+		opt.Written, opt.MustEvery = s.proof, sampleEvery
+	case s.opt.VerifyMust:
 		opt.MustEvery = 1
 	}
 	if s.opt.VerifyAll {
 		opt.Every, opt.MustEvery = 1, 1
 	}
 	check, err := dump.Verify(ctx, k, opt)
-	s.res.VerifiedPages = check.Decoded
+	s.res.VerifiedPages = check.Decoded + check.Compared
 	if err == nil || errors.Is(err, dump.ErrUnsound) || ctx.Err() == nil {
 		return err
 	}
@@ -61,7 +69,7 @@ func (s *save) verify(ctx context.Context) error {
 	defer cancel()
 	opt.Every = 0
 	check, late := dump.Verify(ctx, k, opt)
-	s.res.VerifiedPages = max(s.res.VerifiedPages, check.Decoded)
+	s.res.VerifiedPages = max(s.res.VerifiedPages, check.Decoded+check.Compared)
 	if errors.Is(late, dump.ErrUnsound) || late != nil && ctx.Err() == nil {
 		return late
 	}

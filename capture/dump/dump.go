@@ -137,6 +137,8 @@ type Stats struct {
 	// pages. Cause says why: the context's cause, or the error of the output.
 	Partial bool
 	Cause   error
+	// Written is for [Verify]; nil when the dump was cut short or went into a stream.
+	Written *Written
 	// Elapsed is the time that all of it took, syncing included.
 	Elapsed time.Duration
 }

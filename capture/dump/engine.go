@@ -42,6 +42,7 @@ type engine struct {
 	done, bytesIn atomic.Uint64
 	tally         [2]tally // of First, and of the rest
 	twins         *twins
+	written       *Written      // nil when nobody can read it back
 	shared        atomic.Uint64 // pages that have the bytes of others
 
 	mu     sync.Mutex

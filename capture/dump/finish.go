@@ -23,6 +23,7 @@ func (e *engine) finish(h *kdumpfmt.Header, first *pfnset.Set, st *Stats) error 
 		c.found[i].take(&e.tally[i])
 	}
 	if (st.Cause != nil || st.Unreadable > 0) && !writeOnly(e.out) {
+		e.written = nil // descriptors move
 		if err := c.compact(); err != nil {
 			return errors.Join(err, st.Cause)
 		}
@@ -37,8 +38,12 @@ func (e *engine) finish(h *kdumpfmt.Header, first *pfnset.Set, st *Stats) error 
 		}
 		err := e.seal(h, c.end, st)
 		if err == nil {
+			if st.Written = e.written; st.Written != nil && st.Zero > 0 {
+				st.Written.wrote(make([]byte, h.BlockSize), e.l.Zero)
+			}
 			return nil
 		}
+		e.written = nil
 		// A file system that writes to a new place each time can be full even
 		// for a block that is there. Pages make room, the last ones first.
 		st.Cause = nonNil(st.Cause, err)

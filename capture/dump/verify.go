@@ -28,6 +28,10 @@ type VerifyOptions struct {
 	// them are decoded, as Every does; 0 means all.
 	Must      *pfnset.Set
 	MustEvery uint64
+	// Written, if not nil, is what [Write] told of this very dump. The file must
+	// then be what was written: bitmaps, descriptors, and the bytes of all pages
+	// that came first. Which of Must are decoded is for MustEvery to say still.
+	Written *Written
 	// Workers is the number of goroutines that decode; 0 means one for each CPU.
 	Workers int
 	// Progress, if not nil, is called as that of [Options], with the pages
@@ -44,6 +48,8 @@ type Check struct {
 	Zero, Raw, Compressed uint64
 	// Decoded pages were read and decoded.
 	Decoded uint64
+	// Compared pages of Must were not decoded: their bytes are those written.
+	Compared uint64
 	// Missing pages must be in the dump and are not.
 	Missing uint64
 	// Bad pages have a descriptor that cannot be true, or do not decode.
@@ -72,6 +78,9 @@ func Verify(ctx context.Context, k vmcore.Kdump, opt VerifyOptions) (*Check, err
 	c.Incomplete = v.h.Status&kdumpfmt.FlagIncomplete != 0
 	v.bitmaps()
 	todo, err := v.descriptors(ctx)
+	if err == nil && opt.Written != nil {
+		err = v.compare(ctx)
+	}
 	if err == nil {
 		err = v.decode(ctx, todo)
 	}
@@ -91,7 +100,8 @@ type verifier struct {
 	h   *kdumpfmt.Header
 	opt VerifyOptions
 
-	data   int64 // where page data may start
+	data   int64  // where page data may start
+	table  uint64 // sum of the descriptors, as [Written] has it
 	lowest lowest
 
 	mu      sync.Mutex
@@ -124,6 +134,9 @@ func (v *verifier) bitmaps() {
 	}
 	if stored.Len() == 0 {
 		v.problem("there are no pages in it")
+	}
+	if w := v.opt.Written; w != nil && (!sameSet(stored, w.stored) || !sameSet(ram, w.ram)) {
+		v.problem("the bitmaps are not those that were written")
 	}
 	if v.opt.Must == nil {
 		return
@@ -161,11 +174,17 @@ func (v *verifier) descriptors(ctx context.Context) (*pfnset.Set, error) {
 			if v.descriptor(d, pfn) && v.wanted(d, pfn, slot) {
 				todo.Add(pfn)
 			}
+			if v.opt.Written != nil {
+				v.table += descSum(slot, d)
+			}
 			slot++
 			pfn, _ = stored.Next(pfn + 1)
 		}
 	}
 	v.countZero(r)
+	if w := v.opt.Written; w != nil && v.table != w.table.Load() {
+		v.problem("the descriptors are not those that were written")
+	}
 	return todo, nil
 }
 
@@ -212,8 +231,13 @@ func (v *verifier) countZero(r vmcore.Reader) {
 }
 
 func (v *verifier) wanted(d kdumpfmt.Desc, pfn, slot uint64) bool {
-	if v.opt.Must != nil && slot%max(v.opt.MustEvery, 1) == 0 && v.opt.Must.Has(pfn) {
-		return true
+	if v.opt.Must != nil && v.opt.Must.Has(pfn) {
+		if slot%max(v.opt.MustEvery, 1) == 0 {
+			return true
+		}
+		if v.opt.Written != nil {
+			v.check.Compared++
+		}
 	}
 	again := d.Offset == v.lowest.offset && v.lowest.count > 1
 	return v.opt.Every > 0 && slot%v.opt.Every == 0 && !again

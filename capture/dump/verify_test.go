@@ -128,3 +128,75 @@ func TestVerifyEnds(t *testing.T) {
 		t.Errorf("Verify after the end: %v", err)
 	}
 }
+
+// A file that is not what was written is found without decoding a page, if what
+// differs is bitmaps, descriptors or a page that came first.
+func TestVerifyWritten(t *testing.T) {
+	core, f := newFakeCore(4096), newMemFile(-1)
+	core.alike = 1001
+	sel := core.selection(some, early)
+	st, err := Write(t.Context(), f, core, sel, Meta{}, Options{Codec: codec.LZO, Workers: 2})
+	if err != nil || st.Written == nil {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	whole := bytes.Clone(f.data)
+	l, err := LayoutOf(core, sel.Keep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt := VerifyOptions{Must: sel.First, MustEvery: 1 << 40, Written: st.Written}
+	c, err := Verify(t.Context(), reopen(t, f), opt)
+	if err != nil || c.Compared+c.Decoded != sel.First.Len() || c.Decoded > 1 {
+		t.Fatalf("as written: %+v, %v; %d pages come first", c, err, sel.First.Len())
+	}
+	var desc [2]kdumpfmt.Desc // of the first page that comes first and is compressed, and of the next
+	n := 0
+	for slot := range sel.Keep.Len() {
+		d := kdumpfmt.ParseDesc(whole[l.Desc+int64(slot)*kdumpfmt.DescSize:])
+		if d.Flags != 0 && n < 2 && d.Offset < l.Data+int64(st.First.Bytes) {
+			desc[n], n = d, n+1
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(b []byte)
+		want   string
+	}{
+		{"a bit of a page", func(b []byte) { b[desc[0].Offset+int64(desc[0].Size)/2] ^= 4 }, "of pages at"},
+		{"a bit of the zero page", func(b []byte) { b[l.Zero+99] ^= 1 }, "of pages at"},
+		{"two descriptors, each for the other", func(b []byte) {
+			i, j := bytes.Index(b[l.Desc:], raw(desc[0])), bytes.Index(b[l.Desc:], raw(desc[1]))
+			copy(b[l.Desc+int64(i):], raw(desc[1]))
+			copy(b[l.Desc+int64(j):], raw(desc[0]))
+		}, "descriptors are not"},
+		{"another page in bitmap 2", func(b []byte) {
+			in, _ := sel.Keep.Next(0)
+			out, _ := sel.Keep.NextAbsent(in)
+			b[l.Bitmap2+int64(in/8)] ^= 1 << (in % 8)
+			b[l.Bitmap2+int64(out/8)] ^= 1 << (out % 8)
+		}, "bitmaps are not"},
+	} {
+		copy(f.data, whole)
+		tt.change(f.data)
+		_, err := Verify(t.Context(), reopen(t, f), opt)
+		if !errors.Is(err, ErrUnsound) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	copy(f.data, whole)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Verify(ctx, reopen(t, f), opt); !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnsound) {
+		t.Errorf("no time: %v", err)
+	}
+	f.data = f.data[:len(f.data)-100] // what it was written to, after the file was opened
+	if st, err := Write(t.Context(), newMemFile(700), core, sel, Meta{}, Options{}); err != nil || !st.Partial || st.Written != nil {
+		t.Errorf("cut short: %+v, %v", st, err)
+	}
+}
+
+func raw(d kdumpfmt.Desc) []byte {
+	b := make([]byte, kdumpfmt.DescSize)
+	d.Put(b)
+	return b
+}

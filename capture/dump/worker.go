@@ -137,6 +137,9 @@ func (w *worker) block(pfns []uint64, t *tally) error {
 		return err
 	}
 	w.remember(pfns, base)
+	if wr := w.e.written; wr != nil && t == &w.e.tally[0] && len(w.out) > 0 {
+		wr.wrote(w.out, base)
+	}
 	t.zero.Add(w.local.zero)
 	t.raw.Add(w.local.raw)
 	t.packed.Add(w.local.packed)
@@ -293,25 +296,39 @@ func (w *worker) describeHead(pfns []uint64, base int64, n int) error {
 // slots; page data starts at base. The slots of unreadable pages stay empty.
 func (w *worker) describe(pfns []uint64, base int64) error {
 	const n = kdumpfmt.DescSize
-	for i, d := range w.descs[:len(pfns)] {
-		switch w.states[i] {
-		case blank:
-			d.Offset = w.e.l.Zero
-		case fresh:
-			d.Offset += base
-		}
-		d.Put(w.table[i*n:])
+	for i := range pfns {
+		w.desc(i, base).Put(w.table[i*n:])
 	}
 	for i := 0; i < len(pfns); {
 		j := i + 1
 		for j < len(pfns) && (pfns[j] == pfns[j-1]+1 || w.e.keep.LenRange(pfns[j-1]+1, pfns[j]) == 0) {
 			j++
 		}
-		off := w.e.l.Desc + int64(w.e.rank.Rank(pfns[i]))*n
+		slot := w.e.rank.Rank(pfns[i])
+		off := w.e.l.Desc + int64(slot)*n
 		if _, err := w.e.out.WriteAt(w.table[i*n:j*n], off); err != nil {
 			return fmt.Errorf("dump: write %d descriptors at %d: %w", j-i, off, err)
+		}
+		if w.e.written != nil {
+			sum := uint64(0)
+			for k := i; k < j; k++ {
+				sum += descSum(slot+uint64(k-i), w.desc(k, base))
+			}
+			w.e.written.table.Add(sum)
 		}
 		i = j
 	}
 	return nil
+}
+
+// desc is the descriptor of page i of the block, as the file has it.
+func (w *worker) desc(i int, base int64) kdumpfmt.Desc {
+	d := w.descs[i]
+	switch w.states[i] {
+	case blank:
+		d.Offset = w.e.l.Zero
+	case fresh:
+		d.Offset += base
+	}
+	return d
 }

@@ -121,6 +121,15 @@ func (f *file) Sync() error {
 	return nil
 }
 
+// Uncache drops what is clean from the page cache, which after Sync is all of the
+// file, so that what is read next comes from the disk.
+func (f *file) Uncache() error {
+	if err := unix.Fadvise(int(f.f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		return f.errorf("drop from the page cache", err)
+	}
+	return nil
+}
+
 // Commit implements [File].
 func (f *file) Commit() error { return f.CommitAs(f.name) }
 
@@ -190,4 +199,5 @@ var _ interface {
 	File
 	Allocate(off, n int64) error
 	Free() (uint64, error)
+	Uncache() error
 } = (*file)(nil)
