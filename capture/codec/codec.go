@@ -108,7 +108,7 @@ func NewEncoder(id ID, pageSize int) (Encoder, error) {
 	case None:
 		return noneEncoder{}, nil
 	case Zlib:
-		return newZlibEncoder(pageSize)
+		return newZlibEncoder(pageSize), nil
 	case LZO:
 		return newLZOEncoder(pageSize), nil
 	case Snappy:
