@@ -19,7 +19,13 @@ const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 // the one that the machine's own apt uses. It needs root, and says on progress
 // what takes long.
 func Root(ctx context.Context, cache, suite string, packages []string, progress io.Writer) (string, error) {
-	name := filepath.Join(cache, "roots", suite)
+	return NamedRoot(ctx, cache, suite, suite, packages, progress)
+}
+
+// NamedRoot is [Root] under a name of its own in the cache, for a system with other
+// packages than those that the suite's plain one has.
+func NamedRoot(ctx context.Context, cache, called, suite string, packages []string, progress io.Writer) (string, error) {
+	name := filepath.Join(cache, "roots", called)
 	if _, err := os.Stat(name); err == nil {
 		return name, nil
 	}
@@ -33,7 +39,7 @@ func Root(ctx context.Context, cache, suite string, packages []string, progress 
 		return "", err
 	}
 	fmt.Fprintf(progress, "making a root of Debian %s with %s\n", suite, strings.Join(packages, ", "))
-	tmp := filepath.Join(cache, "roots", fmt.Sprintf(".part-%s-%d", suite, os.Getpid()))
+	tmp := filepath.Join(cache, "roots", fmt.Sprintf(".part-%s-%d", called, os.Getpid()))
 	if err := os.MkdirAll(filepath.Dir(tmp), 0o755); err != nil {
 		return "", fmt.Errorf("debian: root: %w", err)
 	}

@@ -168,6 +168,9 @@ func (s *Suite) cached(prefix, flavour string) *Kernel {
 		roots, _ := filepath.Glob(filepath.Join(dir, "kernels", prefix+"*-"+flavour+"_*"))
 		for _, root := range roots {
 			release, _, _ := strings.Cut(filepath.Base(root), "_")
+			if !isFlavour(release, flavour) {
+				continue
+			}
 			releases, byRelease[release] = append(releases, release), root
 		}
 	}
@@ -190,13 +193,22 @@ func releasesIn(names, flavour string) []string {
 	}
 	for n := range have {
 		r := strings.TrimPrefix(n, "linux-image-")
-		if strings.HasSuffix(n, "-"+flavour) && have[n+"-dbg"] && strings.Count(r, ".") >= 2 {
+		if isFlavour(r, flavour) && have[n+"-dbg"] && strings.Count(r, ".") >= 2 {
 			all = append(all, r)
 		}
 	}
 	slices.SortFunc(all, newerFirst)
 	return all
 }
+
+// isFlavour tells whether a release is of that flavour: 6.1.0-9-cloud-amd64 is not of
+// the flavour amd64, though it ends so.
+func isFlavour(release, flavour string) bool {
+	version, ok := strings.CutSuffix(release, "-"+flavour)
+	return ok && !letterAfterDash.MatchString(version)
+}
+
+var letterAfterDash = regexp.MustCompile(`-[a-z]`)
 
 var digits = regexp.MustCompile(`\d+`)
 
