@@ -86,7 +86,7 @@ func TestTargets(t *testing.T) {
 	} {
 		for _, fs := range plan.FSTypes() {
 			c := parse(t, fs+" "+text)
-			if len(c.Targets) != 1 || c.Targets[0].FSType != fs || c.Targets[0].Device != want {
+			if len(c.Targets) != 1 || c.Targets[0].FSType != fs || !cmp.Equal(c.Targets[0].Device, want) {
 				t.Errorf("%s %s gave %+v", fs, text, c.Targets)
 			}
 		}

@@ -60,7 +60,7 @@ func TestValidate(t *testing.T) {
 		{"fs", func(p *Plan) { p.Targets[0].FSType = "nfs" }, "file system"},
 		{"path", func(p *Plan) { p.Targets[0].Path = "/a/../b" }, "target path"},
 		{"uuid", func(p *Plan) { p.Targets[0].Device.Value = "" }, "empty uuid"},
-		{"dev", func(p *Plan) { p.Targets[0].Device = Device{ByPath, "/etc/passwd"} }, "under /dev"},
+		{"dev", func(p *Plan) { p.Targets[0].Device = Device{By: ByPath, Value: "/etc/passwd"} }, "under /dev"},
 		{"by", func(p *Plan) { p.Targets[0].Device.By = "serial" }, "serial"},
 		{"no target", func(p *Plan) { p.Targets = nil }, "0 targets"},
 		{"kind", func(p *Plan) { p.Targets[0].Kind = "tape" }, "tape"},

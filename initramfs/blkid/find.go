@@ -43,7 +43,7 @@ type Finder struct {
 // Find looks once. It gives the path of the one device that d names and, always,
 // what was seen on the way. It waits for nothing but slow devices.
 //
-// UUIDs are compared without regard to case, labels exactly. When several
+// UUIDs are compared without regard to case, all else exactly. When several
 // devices show the same file system, those that another device is built on
 // (they have holders in sysfs) step back, then a whole disk before a partition
 // of its own: that happens when the partition starts at the first sector, and
@@ -58,9 +58,13 @@ func (f *Finder) Find(ctx context.Context, d plan.Device) (string, []Seen, error
 	if d.By == plan.ByPath {
 		return f.byPath(d, seen)
 	}
+	all := map[string]Seen{}
+	for _, s := range seen {
+		all[s.Name] = s
+	}
 	var match []Seen
 	for _, s := range seen {
-		if s.fits(d) {
+		if s.fits(d, all) {
 			match = append(match, s)
 		}
 	}

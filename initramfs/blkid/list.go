@@ -38,6 +38,14 @@ func (f *Finder) List(ctx context.Context) ([]Seen, error) {
 		}
 		seen = append(seen, s)
 	}
+	// A partition's own name stands in the table of its disk.
+	tables := map[string]PartTable{}
+	for _, s := range seen {
+		tables[s.Name] = s.Table
+	}
+	for i, s := range seen {
+		seen[i].Partition = tables[s.Disk].Part(s.Part)
+	}
 	return seen, nil
 }
 
@@ -50,10 +58,14 @@ func (f *Finder) describe(name string) Seen {
 	if n, err := strconv.ParseInt(readLine(filepath.Join(dir, "size")), 10, 64); err == nil && n > 0 && n <= maxSectors {
 		s.Size = n * 512
 	}
-	if readLine(filepath.Join(dir, "partition")) != "" {
+	if n, err := strconv.Atoi(readLine(filepath.Join(dir, "partition"))); err == nil && n > 0 {
 		if real, err := filepath.EvalSymlinks(dir); err == nil {
-			s.Disk = filepath.Base(filepath.Dir(real))
+			s.Disk, s.Part = filepath.Base(filepath.Dir(real)), n
 		}
+	}
+	if s.Disk == "" {
+		s.IDs = f.diskIDs(name)
+		s.sector, _ = strconv.Atoi(readLine(filepath.Join(dir, "queue", "logical_block_size")))
 	}
 	if holders, err := os.ReadDir(filepath.Join(dir, "holders")); err == nil {
 		for _, h := range holders {
@@ -86,6 +98,9 @@ func (f *Finder) probeWithin(ctx context.Context, s Seen) Seen {
 		}
 		go func(s Seen) {
 			s.Infos, s.Err = probe(s.Path, s.Size)
+			if s.Disk == "" {
+				s.Table = tableOf(s.Path, s.Size, s.sector)
+			}
 			c <- s
 		}(s)
 		ch = c
@@ -133,6 +148,21 @@ func probePath(path string, size int64) ([]Info, error) {
 		return nil, fmt.Errorf("%s is not a block device", path)
 	}
 	return probeAll(sized{file, size})
+}
+
+// tableOf reads a disk's partition table; one that cannot be read is none, since
+// then the kernel has no partitions to name either.
+func tableOf(path string, size int64, sector int) PartTable {
+	file, err := os.OpenFile(path, os.O_RDONLY, 0)
+	if err != nil {
+		return PartTable{}
+	}
+	defer file.Close()
+	t, err := ReadPartTable(file, size, sector)
+	if err != nil {
+		return PartTable{}
+	}
+	return t
 }
 
 // sized is a file whose length is known from elsewhere: stat(2) of a block

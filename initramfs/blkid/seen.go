@@ -3,6 +3,7 @@ package blkid
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gokdump/gokdump/capture/plan"
@@ -18,6 +19,14 @@ type Seen struct {
 	Size int64
 	// Disk is the Name of the disk that this is a partition of; "" for others.
 	Disk string
+	// Part is its number on that disk, from 1; 0 for others.
+	Part int
+	// Partition is what the disk's partition table says of it.
+	Partition Partition
+	// Table is a whole disk's partition table.
+	Table PartTable
+	// IDs tell a whole disk from others, as its driver shows them: ATTRIBUTE:VALUE.
+	IDs []string
 	// Holders are the Names of devices that are built on this one.
 	Holders []string
 	// Infos are the superblocks found; nearly always one.
@@ -25,6 +34,8 @@ type Seen struct {
 	// Err says why the contents are not known; it wraps [ErrUnknown] when the
 	// device could be read.
 	Err error
+
+	sector int // logical block size of a whole disk, in bytes
 }
 
 // String describes s in one line for an error's text.
@@ -56,8 +67,21 @@ func Describe(seen []Seen) string {
 	return strings.Join(lines, "; ")
 }
 
-// fits tells whether d, a UUID or a label, names what s holds.
-func (s Seen) fits(d plan.Device) bool {
+// fits tells whether d names s, by what it holds or where it lies. disks are all
+// devices by name.
+func (s Seen) fits(d plan.Device, disks map[string]Seen) bool {
+	switch d.By {
+	case plan.ByPartUUID:
+		return s.Partition.UUID != "" && strings.EqualFold(s.Partition.UUID, d.Value)
+	case plan.ByPartLabel:
+		return s.Partition.Label != "" && s.Partition.Label == d.Value
+	case plan.ByDisk:
+		disk := s
+		if s.Disk != "" {
+			disk = disks[s.Disk]
+		}
+		return s.Part == d.Part && slices.Contains(disk.IDs, d.Value)
+	}
 	for _, i := range s.Infos {
 		switch d.By {
 		case plan.ByUUID:

@@ -30,6 +30,7 @@ type StackedError struct {
 	Name string   // the kernel's name: dm-0
 	Kind string   // what it is, for a person
 	Over []string // the devices below it, where sysfs tells
+	Err  error    // what about it cannot be done; nil when nothing of the kind can
 }
 
 // Error says what the device is and what it lies on.
@@ -38,8 +39,20 @@ func (e *StackedError) Error() string {
 	if len(e.Over) > 0 {
 		over = " on " + strings.Join(e.Over, ", ")
 	}
-	return fmt.Sprintf("%s is %s%s, which the crash kernel does not assemble: only a file system directly on a disk or a partition can be reached", e.Name, e.Kind, over)
+	why := "which the crash kernel does not assemble"
+	if e.Kind == kindCrypt {
+		why = "which the crash kernel does not open: it has no key"
+	}
+	if e.Err != nil {
+		why = e.Err.Error()
+	}
+	return fmt.Sprintf("%s is %s%s, %s; dumps can go to a disk, a partition, a linear LVM volume or a RAID1", e.Name, e.Kind, over, why)
 }
+
+// Unwrap gives what cannot be done.
+func (e *StackedError) Unwrap() error { return e.Err }
+
+const kindCrypt = "an encrypted volume (LUKS)"
 
 // Chain gives the drivers from the bus down to block device name (vda1), in the
 // order in which they found each other. A device that is made of others is a
@@ -124,7 +137,7 @@ func stacked(disk string) error {
 	switch {
 	case exists(filepath.Join(disk, "dm")):
 		kind = "a device-mapper device"
-		for prefix, k := range map[string]string{"LVM-": "an LVM volume", "CRYPT-": "an encrypted volume", "mpath-": "a multipath device"} {
+		for prefix, k := range map[string]string{"LVM-": "an LVM volume", "CRYPT-": kindCrypt, "mpath-": "a multipath device"} {
 			if strings.HasPrefix(line(filepath.Join(disk, "dm", "uuid")), prefix) {
 				kind = k
 			}

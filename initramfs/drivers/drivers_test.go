@@ -127,16 +127,20 @@ func TestStacked(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	h := fake(t, machine)
-	for d, want := range map[plan.Device]string{
-		{By: plan.ByUUID, Value: "1-2"}:                    "vda1",
-		{By: plan.ByPath, Value: "/dev/vda"}:               "vda",
-		{By: plan.ByPath, Value: "/dev/disk/by-uuid/1-2"}:  "vda1",
-		{By: plan.ByPath, Value: "/dev/mapper/vg-lv"}:      "dm-0",
-		{By: plan.ByPath, Value: "/dev/disk/by-id/nobody"}: "",
-		{By: plan.ByPath, Value: "/dev/null"}:              "",
-		{By: plan.ByUUID, Value: "9-9"}:                    "",
-		{By: plan.ByLabel, Value: "nobody"}:                "",
+	for _, tt := range []struct {
+		by          plan.DeviceBy
+		value, want string
+	}{
+		{plan.ByUUID, "1-2", "vda1"},
+		{plan.ByPath, "/dev/vda", "vda"},
+		{plan.ByPath, "/dev/disk/by-uuid/1-2", "vda1"},
+		{plan.ByPath, "/dev/mapper/vg-lv", "dm-0"},
+		{plan.ByPath, "/dev/disk/by-id/nobody", ""},
+		{plan.ByPath, "/dev/null", ""},
+		{plan.ByUUID, "9-9", ""},
+		{plan.ByLabel, "nobody", ""},
 	} {
+		d, want := plan.Device{By: tt.by, Value: tt.value}, tt.want
 		got, err := h.Find(t.Context(), d)
 		if got != want || (want == "") != errors.Is(err, blkid.ErrNotFound) {
 			t.Errorf("%v: %q, %v, want %q", d, got, err, want)
@@ -163,7 +167,8 @@ func TestIdentify(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dev := range []string{"254:1", "/dev/vda1", "/dev/disk/by-uuid/1-2"} {
-		info, err := h.Identify(dev)
+		id, err := h.Identify(dev)
+		info := id.Info
 		if err != nil || info.Type != "xfs" || info.UUID != "01020304-0506-0708-090a-0b0c0d0e0f10" {
 			t.Errorf("%s: %+v, %v", dev, info, err)
 		}

@@ -94,31 +94,43 @@ func (h Host) nameOf(dev string) (string, error) {
 	return name, nil
 }
 
+// Identity is what a block device holds and what it is made of.
+type Identity struct {
+	blkid.Info
+	Stack
+}
+
 // Identify says what file system a block device holds. dev is "MAJOR:MINOR" or a
-// path under /dev. A device that is made of others is a *[StackedError].
-func (h Host) Identify(dev string) (blkid.Info, error) {
+// path under /dev. A device that the crash kernel could not put together is a
+// *[StackedError].
+func (h Host) Identify(dev string) (Identity, error) {
+	var id Identity
 	name, err := h.nameOf(dev)
 	if err != nil {
-		return blkid.Info{}, err
+		return id, err
 	}
-	if _, err := h.Chain(name); err != nil {
-		return blkid.Info{}, err
+	if id.Stack, err = h.Stack(name); err != nil {
+		return id, err
+	}
+	for _, d := range id.Disks {
+		if _, err := h.Chain(d); err != nil {
+			return id, err
+		}
 	}
 	f, err := os.Open(h.dev(strings.ReplaceAll(name, "!", "/")))
 	if err != nil {
-		return blkid.Info{}, fmt.Errorf("look at the file system: %w", err)
+		return id, fmt.Errorf("look at the file system: %w", err)
 	}
 	defer f.Close()
-	info, err := blkid.Probe(f)
-	if err != nil {
-		return blkid.Info{}, fmt.Errorf("look at the file system of %s: %w", name, err)
+	if id.Info, err = blkid.Probe(f); err != nil {
+		return id, fmt.Errorf("look at the file system of %s: %w", name, err)
 	}
-	if info.Type == "btrfs" {
+	if id.Type == "btrfs" {
 		// A btrfs on several devices shows them all here; mounting it from one needs a
 		// scan that the crash kernel does not do.
-		if list, err := os.ReadDir(h.sys("fs", "btrfs", info.UUID, "devices")); err == nil && len(list) > 1 {
-			return blkid.Info{}, fmt.Errorf("%s is one of %d devices of a btrfs file system, which is not supported", name, len(list))
+		if list, err := os.ReadDir(h.sys("fs", "btrfs", id.UUID, "devices")); err == nil && len(list) > 1 {
+			return id, fmt.Errorf("%s is one of %d devices of a btrfs file system, which is not supported", name, len(list))
 		}
 	}
-	return info, nil
+	return id, nil
 }

@@ -1,0 +1,96 @@
+package assemble
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Linear is a line of a device-mapper table that maps sectors of 512 bytes to
+// another device.
+type Linear struct {
+	// Start and Length are sectors of the new device.
+	Start, Length uint64
+	// Device is the other device's number, as MAJOR:MINOR; Offset is a sector of it.
+	Device string
+	Offset uint64
+}
+
+// The device mapper's interface (include/uapi/linux/dm-ioctl.h); the numbers of the
+// calls and the structures are in x/sys/unix.
+const (
+	dmControl = "mapper/control"
+	dmMajor   = 4 // of the interface's version; 4.0 has all that is used
+	dmBuffer  = 64 << 10
+)
+
+// makeLinear makes a device of lines and activates it.
+func makeLinear(dev, name, uuid string, lines []Linear) (err error) {
+	f, err := os.OpenFile(filepath.Join(dev, dmControl), os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("device mapper: %w (is dm_mod in the image?)", err)
+	}
+	defer f.Close()
+	if err := dmCall(f, unix.DM_DEV_CREATE, name, uuid, nil); err != nil {
+		return fmt.Errorf("device mapper: create %s: %w", name, err)
+	}
+	defer func() {
+		if err != nil {
+			// Nothing to be done where this fails too.
+			_ = dmCall(f, unix.DM_DEV_REMOVE, name, "", nil)
+		}
+	}()
+	if err := dmCall(f, unix.DM_TABLE_LOAD, name, "", lines); err != nil {
+		return fmt.Errorf("device mapper: load the table of %s: %w", name, err)
+	}
+	// Without the flag that asks for the contrary, this resumes.
+	if err := dmCall(f, unix.DM_DEV_SUSPEND, name, "", nil); err != nil {
+		return fmt.Errorf("device mapper: activate %s: %w", name, err)
+	}
+	return nil
+}
+
+// dmCall does one call about the device called name.
+func dmCall(f *os.File, call uint, name, uuid string, lines []Linear) error {
+	buf := make([]byte, dmBuffer)
+	h := (*unix.DmIoctl)(unsafe.Pointer(&buf[0]))
+	h.Version = [3]uint32{dmMajor, 0, 0}
+	h.Data_size, h.Data_start = uint32(len(buf)), unix.SizeofDmIoctl
+	if len(name) >= len(h.Name) || len(uuid) >= len(h.Uuid) {
+		return fmt.Errorf("%w: a name of %d bytes", unix.ENAMETOOLONG, max(len(name), len(uuid)))
+	}
+	copy(h.Name[:], name)
+	copy(h.Uuid[:], uuid)
+	h.Target_count = uint32(len(lines))
+	at := unix.SizeofDmIoctl
+	for _, l := range lines {
+		params := fmt.Sprintf("%s %d", l.Device, l.Offset)
+		size := (unix.SizeofDmTargetSpec + len(params) + 1 + 7) &^ 7
+		if size > len(buf)-at {
+			return fmt.Errorf("%w: a table of %d lines", unix.E2BIG, len(lines))
+		}
+		spec := (*unix.DmTargetSpec)(unsafe.Pointer(&buf[at]))
+		spec.Sector_start, spec.Length, spec.Next = l.Start, l.Length, uint32(size)
+		copy(spec.Target_type[:], "linear")
+		copy(buf[at+unix.SizeofDmTargetSpec:], params)
+		at += size
+	}
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), uintptr(call), uintptr(unsafe.Pointer(&buf[0])))
+	runtime.KeepAlive(f)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// dmName is a logical volume's name in the device mapper: a dash in a part is
+// doubled.
+func dmName(group, volume string) string {
+	return strings.ReplaceAll(group, "-", "--") + "-" + strings.ReplaceAll(volume, "-", "--")
+}
+
