@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -77,7 +78,7 @@ func (c *Config) Plan(host Host) (*plan.Plan, error) {
 		if err != nil {
 			return nil, fmt.Errorf("failure_action dump_to_rootfs: %w", err)
 		}
-		if !slices.Contains(p.Targets, t) {
+		if !slices.ContainsFunc(p.Targets, func(o plan.Target) bool { return reflect.DeepEqual(o, t) }) {
 			p.Targets = append(p.Targets, t)
 		}
 	}

@@ -78,7 +78,7 @@ func TestPlanNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (plan.Device{By: plan.ByUUID, Value: "u1"}); p.Targets[0].Device != want || p.Host != "other" {
+	if want := (plan.Device{By: plan.ByUUID, Value: "u1"}); !cmp.Equal(p.Targets[0].Device, want) || p.Host != "other" {
 		t.Errorf("device %+v, host %s: want %+v, other", p.Targets[0].Device, p.Host, want)
 	}
 	p, err = c.Plan(Host{Name: "h", Release: "1"})

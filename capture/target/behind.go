@@ -13,17 +13,17 @@ import (
 // take dumps, and a crash kernel may have no more than 20 MiB to spare.
 const round = 4 << 20
 
-// writeBehind bounds the dirty page cache of a file. The zero value is ready.
-type writeBehind struct {
+// WriteBehind bounds the dirty page cache of a file. The zero value is ready.
+type WriteBehind struct {
 	written atomic.Int64
 	mu      sync.Mutex // one round at a time; who writes meanwhile waits here
 	off     atomic.Bool
 }
 
-// wrote counts n more bytes, and for each full round starts the write back of
+// Wrote counts n more bytes, and for each full round starts the write back of
 // all that is dirty, after waiting for what the last round started, and drops
 // what is clean from the page cache.
-func (b *writeBehind) wrote(f *os.File, n int) error {
+func (b *WriteBehind) Wrote(f *os.File, n int) error {
 	now := b.written.Add(int64(n))
 	if now/round == (now-int64(n))/round || b.off.Load() {
 		return nil

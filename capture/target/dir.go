@@ -112,7 +112,7 @@ func free(f *os.File) (uint64, error) {
 // Create makes NAME.incomplete with mode 0600. It never follows a symbolic link
 // and never takes over a file of somebody else's.
 func (d *Dir) Create(name string) (File, error) {
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return nil, fmt.Errorf("create %w", err)
 	}
 	fd := int(d.dir.Fd())
@@ -142,7 +142,7 @@ func (d *Dir) Create(name string) (File, error) {
 // Sub makes a directory with mode 0700 and makes its name durable. With
 // Overwrite, a directory that is there already is taken as it is.
 func (d *Dir) Sub(name string) (Target, error) {
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return nil, fmt.Errorf("make directory %w", err)
 	}
 	fd := int(d.dir.Fd())

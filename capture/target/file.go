@@ -19,7 +19,7 @@ type file struct {
 	pos  int64        // where the next Write goes
 	size atomic.Int64 // highest end of a write, or what Truncate set
 
-	behind writeBehind
+	behind WriteBehind
 
 	mu        sync.Mutex // over the fields below
 	closed    bool
@@ -43,7 +43,7 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	if err != nil {
 		return n, err
 	}
-	if err := f.behind.wrote(f.f, n); err != nil {
+	if err := f.behind.Wrote(f.f, n); err != nil {
 		err = f.errorf("write back", err)
 		f.fail(err)
 		return n, err
@@ -135,7 +135,7 @@ func (f *file) Commit() error { return f.CommitAs(f.name) }
 
 // CommitAs implements [File].
 func (f *file) CommitAs(name string) error {
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return fmt.Errorf("commit as %w", err)
 	}
 	if !f.close() {

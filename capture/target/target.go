@@ -83,9 +83,9 @@ type File interface {
 	Name() string
 }
 
-// checkName refuses what could leave the target's directory or be mistaken for
+// CheckName refuses with an error that wraps [ErrName] what could leave the target's directory or be mistaken for
 // an unfinished file.
-func checkName(name string) error {
+func CheckName(name string) error {
 	const maxName = 255 - len(Incomplete) // NAME_MAX of Linux file systems
 	switch {
 	case name == "", name == ".", name == "..",
