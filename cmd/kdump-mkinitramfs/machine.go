@@ -136,7 +136,7 @@ func (m *machine) host() config.Host {
 		},
 		Identify: func(dev string) (config.FS, error) {
 			info, err := drivers.Host{}.Identify(dev)
-			return config.FS{Type: info.Type, UUID: info.UUID}, err // TODO layers
+			return config.FS{Type: info.Type, UUID: info.UUID}, err
 		},
 	}
 	return h
