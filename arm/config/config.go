@@ -8,7 +8,10 @@
 // The language is the familiar one of kdump.conf(5), a word and its value on each
 // line, cut down to what gokdump does, with a few words of our own:
 //
-//	ext4|xfs|btrfs  UUID=… | LABEL=… | /dev/…   the file system for dumps
+//	ext4|xfs|btrfs  DEVICE      the file system for dumps; DEVICE is UUID=…, LABEL=…,
+//	                            PARTUUID=…, PARTLABEL=… or a path under /dev
+//	btrfs DEVICE subvol=NAME    a subvolume other than the default one
+//	raw DEVICE                  a block device without a file system
 //	path DIR                    directory for dumps; inside that file system when one is named,
 //	                            see below
 //	level N                     dump level, 0 to 31
@@ -88,10 +91,12 @@ type Config struct {
 type Target struct {
 	// Kind says what it is.
 	Kind plan.Kind
-	// FSType is one of [plan.FSTypes], Device the block device that holds it, for
-	// a target of kind fs.
+	// FSType is one of [plan.FSTypes], for a target of kind fs, and Device the block
+	// device that holds it, or is the target itself.
 	FSType string
 	Device plan.Device
+	// Options are for mount(2): a btrfs subvolume.
+	Options string
 	// Path is the directory for dumps in it; empty means Config.Path.
 	Path string
 	// Line is where the file names it, from 1.

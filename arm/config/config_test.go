@@ -76,13 +76,16 @@ timeout device 90
 
 func TestTargets(t *testing.T) {
 	for text, want := range map[string]plan.Device{
-		`UUID="` + uuid + `"`:          {By: plan.ByUUID, Value: uuid},
-		"/dev/disk/by-uuid/" + uuid:    {By: plan.ByUUID, Value: uuid},
-		"LABEL=crash#1":                {By: plan.ByLabel, Value: "crash#1"},
-		`LABEL="two words"`:            {By: plan.ByLabel, Value: "two words"},
-		`/dev/disk/by-label/two\x20w\`: {By: plan.ByLabel, Value: `two w\`},
-		"/dev/vda1":                    {By: plan.ByPath, Value: "/dev/vda1"},
-		"/dev/mapper/vg-lv":            {By: plan.ByPath, Value: "/dev/mapper/vg-lv"},
+		`UUID="` + uuid + `"`:           {By: plan.ByUUID, Value: uuid},
+		"/dev/disk/by-uuid/" + uuid:     {By: plan.ByUUID, Value: uuid},
+		"LABEL=crash#1":                 {By: plan.ByLabel, Value: "crash#1"},
+		`LABEL="two words"`:             {By: plan.ByLabel, Value: "two words"},
+		`/dev/disk/by-label/two\x20w\`:  {By: plan.ByLabel, Value: `two w\`},
+		"PARTUUID=8F0C1A2B-01":          {By: plan.ByPartUUID, Value: "8f0c1a2b-01"},
+		"PARTLABEL=crash":               {By: plan.ByPartLabel, Value: "crash"},
+		"/dev/disk/by-partuuid/" + uuid: {By: plan.ByPartUUID, Value: uuid},
+		"/dev/vda1":                     {By: plan.ByPath, Value: "/dev/vda1"},
+		"/dev/mapper/vg-lv":             {By: plan.ByPath, Value: "/dev/mapper/vg-lv"},
 	} {
 		for _, fs := range plan.FSTypes() {
 			c := parse(t, fs+" "+text)
@@ -128,7 +131,6 @@ func TestErrors(t *testing.T) {
 		{"ext4 UUID=1234", "this is no UUID"},
 		{"ext4 UUID=", "want one value"},
 		{"ext4 LABEL=", "want one value"},
-		{"ext4 PARTUUID=1-2", "PARTUUID= is not supported"},
 		{"ext4 /etc/passwd", "path under /dev"},
 		{"ext4 /dev/../etc/x", "path under /dev"},
 		{"ext4 vda1", "path under /dev"},
@@ -155,7 +157,10 @@ func TestErrors(t *testing.T) {
 		{"final_action dance", "final_action dance"},
 		{"default reboot", "failure_action"},
 		{"nfs a:/b", "network targets"},
-		{"raw /dev/sda", "raw targets"},
+		{"raw UUID=" + uuid, "PARTUUID="},
+		{"ext4 PARTUUID=12345678", "this is none"},
+		{"ext4 /dev/sda1 subvol=x", "for btrfs"},
+		{"btrfs /dev/sda1 subvol=a,b", "comma"},
 		{"kdump_pre /bin/x", "no scripts"},
 		{"blacklist x", "obsolete"},
 		{"ext3 /dev/x", "write ext4"},

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"reflect"
 	"slices"
@@ -33,12 +34,21 @@ type Local struct {
 	// or a path under /dev. A device that the crash kernel could not
 	// reach by itself (dm, md, loop) is an error which says so.
 	Identify func(dev string) (FS, error)
+	// Locate gives the path under /dev of a device that is named otherwise. Its
+	// error wraps fs.ErrNotExist when this host has none such: the disk may be
+	// plugged in later. Nil means that such a device is not looked for.
+	Locate func(d plan.Device) (string, error)
+	// Raw gives a lasting name of a block device without a file system, if dumps can
+	// be written to it. dev is a path under /dev.
+	Raw func(dev string) (plan.Device, error)
 }
 
 // FS is the identity of a file system.
 type FS struct {
 	Type string // ext4, xfs, btrfs, ...
 	UUID string // as blkid(8) prints it
+	// Layers are what the crash kernel must put together to reach it.
+	Layers []plan.Layer
 }
 
 // Plan turns c into the plan for host, whole except for its modules, which
@@ -97,8 +107,13 @@ func (c *Config) resolve(t Target, local *Local) (plan.Target, error) {
 	switch t.Kind {
 	case plan.KindFS:
 		var err error
-		made.FSType = t.FSType
+		made.FSType, made.Options = t.FSType, t.Options
 		made.Device, err = c.device(t, local)
+		return made, err
+	case plan.KindRaw:
+		var err error
+		made.Path = "" // is where this host puts what it recovers
+		made.Device, err = c.rawDevice(t, local)
 		return made, err
 	}
 	return made, c.at(t, "target kind %q is not known", t.Kind)
@@ -108,28 +123,65 @@ func (c *Config) resolve(t Target, local *Local) (plan.Target, error) {
 // becomes a UUID where the host can tell, since disks change places.
 func (c *Config) device(t Target, local *Local) (plan.Device, error) {
 	none := plan.Device{}
-	if t.Device.By != plan.ByPath {
-		return t.Device, nil
+	dev, here, err := c.locate(t, local)
+	if err != nil || !here {
+		return t.Device, err
 	}
-	dev := t.Device.Value
-	if local == nil || local.Identify == nil {
-		// Only names that devtmpfs itself makes are there in the crash kernel.
-		if strings.Contains(strings.TrimPrefix(dev, "/dev/"), "/") {
-			return none, c.at(t, "%s %s is a name that only this host's udev makes: name the file system by UUID= or LABEL=", t.FSType, dev)
-		}
-		return t.Device, nil
-	}
-	fs, err := local.Identify(dev)
+	found, err := local.Identify(dev)
 	if err != nil {
-		return none, c.at(t, "%s %s: %w", t.FSType, dev, err)
+		return none, c.at(t, "%s %s: %w", t.FSType, t.Device, err)
 	}
-	if fs.Type != t.FSType {
-		return none, c.at(t, "%s %s: the device holds %s", t.FSType, dev, orUnknown(fs.Type))
+	if found.Type != t.FSType {
+		return none, c.at(t, "%s %s: the device holds %s", t.FSType, t.Device, orUnknown(found.Type))
 	}
-	if fs.UUID == "" {
-		return none, c.at(t, "%s %s: the file system has no UUID: give it one, or a label, and name it by that", t.FSType, dev)
+	d := t.Device
+	if d.By == plan.ByPath {
+		if found.UUID == "" {
+			return none, c.at(t, "%s %s: the file system has no UUID: give it one, or a label, and name it by that", t.FSType, dev)
+		}
+		d = plan.Device{By: plan.ByUUID, Value: found.UUID}
 	}
-	return plan.Device{By: plan.ByUUID, Value: fs.UUID}, nil
+	d.Layers = found.Layers
+	return d, nil
+}
+
+// rawDevice is device for one without a file system.
+func (c *Config) rawDevice(t Target, local *Local) (plan.Device, error) {
+	dev, here, err := c.locate(t, local)
+	if err != nil || !here || local.Raw == nil {
+		return t.Device, err
+	}
+	d, err := local.Raw(dev)
+	if err != nil {
+		return d, c.at(t, "raw %s: %w", t.Device, err)
+	}
+	return d, nil
+}
+
+// locate gives the path of the target's device on this host; here is false when it
+// cannot be looked at: then the file's own name for it must do.
+func (c *Config) locate(t Target, local *Local) (dev string, here bool, err error) {
+	known := local != nil && local.Identify != nil
+	switch {
+	case t.Device.By == plan.ByPath && known:
+		return t.Device.Value, true, nil
+	case t.Device.By == plan.ByPath:
+		// Only names that devtmpfs itself makes are there in the crash kernel.
+		if dev = t.Device.Value; strings.Contains(strings.TrimPrefix(dev, "/dev/"), "/") {
+			return "", false, c.at(t, "%s %s is a name that only this host's udev makes: use UUID=, LABEL=, PARTUUID= or PARTLABEL=", t.FSType, dev)
+		}
+		return dev, false, nil
+	case !known || local.Locate == nil:
+		return "", false, nil
+	}
+	dev, err = local.Locate(t.Device)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, c.at(t, "%s: %w", t.Device, err)
+	}
+	return dev, true, nil
 }
 
 // at wraps an error with the place of a target in the file.
@@ -177,14 +229,14 @@ func holding(dir string, local *Local) (plan.Target, error) {
 	default:
 		return fail(errors.New("dumps cannot be saved there"))
 	}
-	fs, err := local.Identify(dev)
+	found, err := local.Identify(dev)
 	if err != nil {
 		return fail(err)
 	}
-	if fs.UUID == "" {
+	if found.UUID == "" {
 		return fail(errors.New("the file system has no UUID"))
 	}
-	t.Device = plan.Device{By: plan.ByUUID, Value: fs.UUID}
+	t.Device = plan.Device{By: plan.ByUUID, Value: found.UUID, Layers: found.Layers}
 	return t, nil
 }
 

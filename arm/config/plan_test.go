@@ -28,8 +28,8 @@ func host() Host {
 		MountInfo: []byte(mountinfo),
 		Identify: func(dev string) (FS, error) {
 			fs, ok := map[string]FS{
-				"254:1": {"ext4", "u1"}, "254:2": {"xfs", "u2"}, "/dev/vdb": {"btrfs", "ub"}, "254:9": {"ext3", "u9"},
-				"254:10": {"ext4", "u10"}, "254:11": {"ext4", "u11"}, "254:12": {"ext4", ""}, "/dev/vda1": {"ext4", "u1"},
+				"254:1": {Type: "ext4", UUID: "u1"}, "254:2": {Type: "xfs", UUID: "u2"}, "/dev/vdb": {Type: "btrfs", UUID: "ub"}, "254:9": {Type: "ext3", UUID: "u9"},
+				"254:10": {Type: "ext4", UUID: "u10"}, "254:11": {Type: "ext4", UUID: "u11"}, "254:12": {Type: "ext4", UUID: ""}, "/dev/vda1": {Type: "ext4", UUID: "u1"},
 			}[dev]
 			if !ok {
 				return FS{}, errors.New("device mapper")

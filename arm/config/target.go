@@ -10,8 +10,47 @@ import (
 
 // fsTarget takes ext4, xfs and btrfs.
 func (p *parser) fsTarget(fstype, value string) {
+	value, options, ok := p.subvolume(fstype, value)
+	if !ok {
+		return
+	}
 	if dev, ok := p.device(fstype, value); ok {
-		p.addTarget(Target{Kind: plan.KindFS, FSType: fstype, Device: dev})
+		p.addTarget(Target{Kind: plan.KindFS, FSType: fstype, Device: dev, Options: options})
+	}
+}
+
+// subvolume takes subvol=NAME from the end of a target's value.
+func (p *parser) subvolume(fstype, value string) (rest, options string, ok bool) {
+	at := strings.LastIndex(value, " subvol=")
+	if tab := strings.LastIndex(value, "\tsubvol="); tab > at {
+		at = tab
+	}
+	if at < 0 {
+		return value, "", true
+	}
+	name, ok := p.unquote(fstype+" subvol=", value[at+len(" subvol="):])
+	switch {
+	case !ok:
+		return "", "", false
+	case fstype != "btrfs":
+		p.errorf("%s: subvol= is for btrfs", fstype)
+		return "", "", false
+	case strings.ContainsAny(name, ",\\"):
+		p.errorf("btrfs subvol=%s: a comma and a backslash cannot be given to mount(2)", name)
+		return "", "", false
+	}
+	return strings.TrimSpace(value[:at]), "subvol=" + name, true
+}
+
+// rawTarget takes raw.
+func (p *parser) rawTarget(word, value string) {
+	dev, ok := p.device(word, value)
+	switch {
+	case !ok:
+	case dev.By == plan.ByUUID || dev.By == plan.ByLabel:
+		p.errorf("raw %s: that names a file system, which a raw target must not have: use PARTUUID=, PARTLABEL= or a path under /dev", value)
+	default:
+		p.addTarget(Target{Kind: plan.KindRaw, Device: dev})
 	}
 }
 
@@ -49,8 +88,15 @@ func (p *parser) device(fstype, value string) (plan.Device, bool) {
 		v, ok = p.unquote(fstype+" LABEL=", v)
 		return plan.Device{By: plan.ByLabel, Value: v}, ok
 	}
+	if v, ok := strings.CutPrefix(value, "PARTUUID="); ok {
+		return p.partUUID(fstype, v)
+	}
+	if v, ok := strings.CutPrefix(value, "PARTLABEL="); ok {
+		v, ok = p.unquote(fstype+" PARTLABEL=", v)
+		return plan.Device{By: plan.ByPartLabel, Value: v}, ok
+	}
 	if kind, _, ok := strings.Cut(value, "="); ok && !strings.HasPrefix(value, "/") {
-		p.errorf("%s %s: %s= is not supported: name the file system by UUID= or LABEL=, as blkid shows them", fstype, value, kind)
+		p.errorf("%s %s: %s= is not supported: name the device by UUID=, LABEL=, PARTUUID= or PARTLABEL=, as blkid shows them", fstype, value, kind)
 		return plan.Device{}, false
 	}
 	v, ok := p.unquote(fstype, value)
@@ -58,7 +104,7 @@ func (p *parser) device(fstype, value string) (plan.Device, bool) {
 		return plan.Device{}, false
 	}
 	if !strings.HasPrefix(v, "/dev/") || path.Clean(v) != v {
-		p.errorf("%s %s: want UUID=…, LABEL=… or a path under /dev", fstype, v)
+		p.errorf("%s %s: want UUID=…, LABEL=…, PARTUUID=…, PARTLABEL=… or a path under /dev", fstype, v)
 		return plan.Device{}, false
 	}
 	// udev's links are not there in the crash kernel: take what they stand for.
@@ -68,7 +114,27 @@ func (p *parser) device(fstype, value string) (plan.Device, bool) {
 	if l, ok := strings.CutPrefix(v, "/dev/disk/by-label/"); ok {
 		return plan.Device{By: plan.ByLabel, Value: unescape(l)}, true
 	}
+	if u, ok := strings.CutPrefix(v, "/dev/disk/by-partuuid/"); ok {
+		return p.partUUID(fstype, u)
+	}
+	if l, ok := strings.CutPrefix(v, "/dev/disk/by-partlabel/"); ok {
+		return plan.Device{By: plan.ByPartLabel, Value: unescape(l)}, true
+	}
 	return plan.Device{By: plan.ByPath, Value: v}, true
+}
+
+// partUUID takes a GPT's UUID of a partition, or an MBR's signature and number.
+func (p *parser) partUUID(fstype, v string) (plan.Device, bool) {
+	v, ok := p.unquote(fstype+" PARTUUID=", v)
+	if !ok {
+		return plan.Device{}, false
+	}
+	v = strings.ToLower(v)
+	if len(v) != 36 && (len(v) != 11 || v[8] != '-') || strings.Trim(v, "0123456789abcdef-") != "" {
+		p.errorf("%s PARTUUID=%s: this is none; it has 36 characters, or with an MBR 11 as in 8f0c1a2b-01, as blkid shows it", fstype, v)
+		return plan.Device{}, false
+	}
+	return plan.Device{By: plan.ByPartUUID, Value: v}, true
 }
 
 func (p *parser) uuid(fstype, v string) (plan.Device, bool) {

@@ -19,7 +19,6 @@ func peers() map[string]string {
 	return map[string]string{
 		"nfs": net, "nfs4": net, "ssh": net, "sshkey": net, "cifs": net,
 		"virtiofs":         "virtiofs targets are not supported yet",
-		"raw":              "raw targets are not supported yet: put a file system on the device and name it with ext4, xfs or btrfs",
 		"minix":            "minix file systems are not supported: use ext4, xfs or btrfs",
 		"f2fs":             "f2fs is not supported yet: use ext4, xfs or btrfs",
 		"ext2":             "write ext4 instead: the ext4 driver mounts ext2",

@@ -21,11 +21,12 @@ type word struct {
 }
 
 func words() map[string]word {
-	target := word{"UUID=… | LABEL=… | /dev/…", "target", (*parser).fsTarget}
+	target := word{"UUID=… | LABEL=… | PARTUUID=… | PARTLABEL=… | /dev/…", "target", (*parser).fsTarget}
 	return map[string]word{
 		"ext4":           target,
 		"xfs":            target,
 		"btrfs":          target,
+		"raw":            {"PARTUUID=… | PARTLABEL=… | /dev/…", "target", (*parser).rawTarget},
 		"path":           {"DIRECTORY", "path", (*parser).path},
 		"level":          {"N", "", (*parser).level},
 		"codec":          {"NAME", "", (*parser).codec},

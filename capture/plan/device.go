@@ -109,7 +109,7 @@ func (d Device) validate(bad complaint) {
 			bad("target device: %q is not a clean path under /dev", d.Value)
 		}
 	default:
-		bad("target device: it is named by %q: want uuid, label, partuuid, partlabel, disk, layer or path", d.By)
+		bad("target device is named by %q", d.By)
 	}
 	if d.Part < 0 || d.Part > 0 && d.By != ByDisk {
 		bad("target device: partition %d with %s", d.Part, d.By)
@@ -119,10 +119,9 @@ func (d Device) validate(bad complaint) {
 	}
 	for i, l := range d.Layers {
 		switch {
-		case l.Kind != LayerMD && l.Kind != LayerLVM:
-			bad("target device: layer %d is of kind %q: want md or lvm", i, l.Kind)
-		case l.UUID == "" || l.Name == "", l.Kind == LayerLVM && l.Group == "", l.Kind == LayerMD && len(l.Members) == 0:
-			bad("target device: layer %d (%s) is not said in full", i, l.Kind)
+		case l.UUID != "" && l.Name != "" && (l.Kind == LayerLVM && l.Group != "" || l.Kind == LayerMD && len(l.Members) > 0):
+		default:
+			bad("target device: layer %d (%q) is not said in full", i, l.Kind)
 		}
 	}
 }

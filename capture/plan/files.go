@@ -8,13 +8,15 @@ import (
 // FileDir is where [Plan.Files] lie in the crash image.
 const FileDir = "/files"
 
-// The features that a kdump-init may have beside disks. They are the build tags
-// of cmd/kdump-init.
+// The features that a kdump-init may have beside file systems on disks. They are the
+// build tags of cmd/kdump-init.
 const (
-	FeatureNet = "net" // the network, and NFS
-	FeatureSSH = "ssh"
-	FeatureS3  = "s3"
-	FeatureAge = "age" // encryption
+	FeatureRaw   = "raw"   // block devices without a file system
+	FeatureStack = "stack" // logical volumes and arrays
+	FeatureNet   = "net"   // the network, and NFS
+	FeatureSSH   = "ssh"
+	FeatureS3    = "s3"
+	FeatureAge   = "age" // encryption
 )
 
 // Features lists what a kdump-init must have been built with to carry out p,
@@ -23,6 +25,8 @@ func (p *Plan) Features() []string {
 	need := map[string]bool{FeatureNet: p.Network != nil}
 	for _, t := range p.Targets {
 		need[FeatureNet] = need[FeatureNet] || t.Remote()
+		need[FeatureRaw] = need[FeatureRaw] || t.Kind == KindRaw
+		need[FeatureStack] = need[FeatureStack] || len(t.Device.Layers) > 0
 		need[FeatureSSH] = need[FeatureSSH] || t.Kind == KindSSH
 		need[FeatureS3] = need[FeatureS3] || t.Kind == KindS3
 	}

@@ -97,7 +97,7 @@ func (m machine) mount(device, fstype string) (string, error) {
 		t = m.plan.Targets[0]
 		wait, done := context.WithTimeout(ctx, rescueWait)
 		defer done()
-		path, err := (&boot.Waiter{Find: new(blkid.Finder).Find}).Wait(wait, t.Device)
+		path, err := (&boot.Waiter{Find: finder(m.log)}).Wait(wait, t.Device)
 		if err != nil {
 			return "", err
 		}

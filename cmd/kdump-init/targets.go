@@ -7,7 +7,6 @@ import (
 
 	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/capture/target"
-	"github.com/gokdump/gokdump/initramfs/blkid"
 	"github.com/gokdump/gokdump/initramfs/boot"
 )
 
@@ -30,8 +29,10 @@ type opener func(request) (target.Target, error)
 // openers are those of this flavour of kdump-init.
 func openers() map[plan.Kind]opener {
 	m := map[plan.Kind]opener{plan.KindFS: openFS}
-	for kind, o := range remoteOpeners() {
-		m[kind] = o
+	for _, more := range []map[plan.Kind]opener{rawOpeners(), remoteOpeners()} {
+		for kind, o := range more {
+			m[kind] = o
+		}
 	}
 	return m
 }
@@ -56,7 +57,7 @@ func openFS(r request) (target.Target, error) {
 func findDevice(r request) (string, error) {
 	ctx, cancel := r.within(stepDevice, "device", r.deadlines.Device)
 	defer cancel()
-	device, err := (&boot.Waiter{Find: new(blkid.Finder).Find, Log: r.log}).Wait(ctx, r.Device)
+	device, err := (&boot.Waiter{Find: finder(r.log), Log: r.log}).Wait(ctx, r.Device)
 	if err == nil {
 		r.log.Infof("target %s is %s", r.Device, device)
 	}

@@ -75,7 +75,7 @@ func (p *program) build(ctx context.Context, args []string) error {
 	if m.unnamed && cfg.Host == "" {
 		p.say("note", "nothing tells the machine's name, so dumps will be called localhost-DATE; name it with --host")
 	}
-	pl, err := cfg.Plan(m.host())
+	pl, err := cfg.Plan(m.host(ctx))
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (p *program) build(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range notes {
+	for _, n := range append(m.notes, notes...) {
 		p.say("note", n)
 	}
 	init, initPath, err := findInit(f.init, pl.Features())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,8 +11,11 @@ import (
 	"strings"
 
 	"github.com/gokdump/gokdump/arm/config"
+	"github.com/gokdump/gokdump/capture/plan"
+	"github.com/gokdump/gokdump/capture/target/raw"
 	"github.com/gokdump/gokdump/initramfs"
 	"github.com/gokdump/gokdump/initramfs/archive"
+	"github.com/gokdump/gokdump/initramfs/blkid"
 	"github.com/gokdump/gokdump/initramfs/drivers"
 	"github.com/gokdump/gokdump/initramfs/modules"
 	"golang.org/x/sys/unix"
@@ -28,6 +32,7 @@ type machine struct {
 	// empty when it is for another.
 	running     string
 	reservation int64 // bytes; 0 is not known
+	notes       []string
 }
 
 func newMachine(f *flags) (*machine, error) {
@@ -120,7 +125,7 @@ func (m *machine) loadConfig(f *flags) (*config.Config, error) {
 }
 
 // host is what arm/config must know.
-func (m *machine) host() config.Host {
+func (m *machine) host(ctx context.Context) config.Host {
 	h := config.Host{Name: m.name, Release: m.release}
 	if m.running == "" {
 		return h
@@ -135,12 +140,50 @@ func (m *machine) host() config.Host {
 			return resolve(path)
 		},
 		Identify: func(dev string) (config.FS, error) {
-			info, err := drivers.Host{}.Identify(dev)
-			return config.FS{Type: info.Type, UUID: info.UUID}, err
+			id, err := drivers.Host{}.Identify(dev)
+			return config.FS{Type: id.Type, UUID: id.UUID, Layers: id.Layers}, err
 		},
+		Locate: func(d plan.Device) (string, error) {
+			name, err := drivers.Host{}.Find(ctx, d)
+			if errors.Is(err, blkid.ErrNotFound) {
+				err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+			}
+			return "/dev/" + strings.ReplaceAll(name, "!", "/"), err
+		},
+		Raw: func(dev string) (plan.Device, error) { return m.raw(ctx, dev) },
 	}
 	return h
 }
+
+// raw checks that dumps can be written to a block device, and names it.
+func (m *machine) raw(ctx context.Context, dev string) (plan.Device, error) {
+	if st, err := raw.Check(dev); err != nil {
+		if held, ferr := holds(dev); ferr == nil {
+			err = fmt.Errorf("%w: it holds %s", err, held)
+		}
+		return plan.Device{}, withHint(err, "give another device, or, if nothing on this one is needed, clear its first and last MiB (wipefs --all, then blkdiscard --zeroout or dd)")
+	} else if st.Waiting > 0 {
+		m.note("%s holds dumps that were not recovered yet: kdump-arm recover copies them off it", dev)
+	}
+	d, durable, err := drivers.Host{}.Durable(ctx, dev)
+	if err == nil && !durable {
+		m.note("%s has nothing but its name to be known by, which the crash kernel may give to another disk: put it on a partition of a GPT", dev)
+	}
+	return d, err
+}
+
+// holds names what a device that is not ours holds.
+func holds(dev string) (string, error) {
+	f, err := os.Open(dev)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := blkid.Probe(f)
+	return info.String(), err
+}
+
+func (m *machine) note(format string, a ...any) { m.notes = append(m.notes, fmt.Sprintf(format, a...)) }
 
 // resolve follows links in the part of path that exists; the rest is made later.
 func resolve(path string) (string, error) {

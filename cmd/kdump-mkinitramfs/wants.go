@@ -30,7 +30,12 @@ func (m *machine) wants(ctx context.Context, f *flags, tree *modules.Tree, p *pl
 				more, note, err = m.diskWants(ctx, tree, t.Device)
 			}
 			more = append(more, modules.Want{Name: t.FSType, For: "the target's file system"})
+		case plan.KindRaw:
+			if !f.given["drivers"] {
+				more, note, err = m.diskWants(ctx, tree, t.Device)
+			}
 		}
+		more = append(more, layerWants(t.Device)...)
 		if err != nil {
 			return nil, nil, fmt.Errorf("target %s: %w", t, err)
 		}
@@ -72,9 +77,36 @@ func (m *machine) diskWants(ctx context.Context, tree *modules.Tree, d plan.Devi
 	if err != nil {
 		return nil, "", err
 	}
-	chain, err := drivers.Host{}.Chain(disk)
+	stack, err := drivers.Host{}.Stack(disk)
 	if err != nil {
 		return nil, "", err
 	}
-	return drivers.Wants(tree, m.running, chain), "", nil
+	var w []modules.Want
+	for _, d := range stack.Disks {
+		chain, err := drivers.Host{}.Chain(d)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, x := range drivers.Wants(tree, m.running, chain) {
+			if !slices.Contains(w, x) {
+				w = append(w, x)
+			}
+		}
+	}
+	return w, "", nil
+}
+
+// layerWants are what puts a device together.
+func layerWants(d plan.Device) []modules.Want {
+	var w []modules.Want
+	for _, l := range d.Layers {
+		name := "dm_mod"
+		if l.Kind == plan.LayerMD {
+			name = "raid1"
+		}
+		if x := (modules.Want{Name: name, For: l.String()}); !slices.Contains(w, x) {
+			w = append(w, x)
+		}
+	}
+	return w
 }

@@ -54,19 +54,6 @@ type Builder struct {
 	array  func(major, minor int, members []string) (string, error)
 }
 
-// Pending says why a device cannot be put together yet. It wraps
-// [blkid.ErrNotFound]: looking again may help.
-type Pending struct {
-	Layer plan.Layer
-	Err   error
-}
-
-// Error names the layer and what is missing.
-func (p *Pending) Error() string { return fmt.Sprintf("%s: %v", p.Layer, p.Err) }
-
-// Unwrap gives what is missing, and [blkid.ErrNotFound].
-func (p *Pending) Unwrap() []error { return []error{p.Err, blkid.ErrNotFound} }
-
 // Find does what [blkid.Finder.Find] does, after putting together d's layers as far
 // as that can be done now.
 func (b *Builder) Find(ctx context.Context, d plan.Device) (string, []blkid.Seen, error) {
@@ -87,7 +74,7 @@ func (b *Builder) Find(ctx context.Context, d plan.Device) (string, []blkid.Seen
 		}
 		name, err := b.layer(l, seen)
 		if err != nil {
-			return "", seen, &Pending{l, err}
+			return "", seen, &blkid.Pending{Layer: l, Err: err}
 		}
 		top = name
 	}

@@ -93,4 +93,3 @@ func dmCall(f *os.File, call uint, name, uuid string, lines []Linear) error {
 func dmName(group, volume string) string {
 	return strings.ReplaceAll(group, "-", "--") + "-" + strings.ReplaceAll(volume, "-", "--")
 }
-

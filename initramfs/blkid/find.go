@@ -18,6 +18,19 @@ var ErrNotFound = errors.New("no such block device")
 // ErrAmbiguous is wrapped by [Finder.Find]'s error when several devices fit.
 var ErrAmbiguous = errors.New("several block devices fit")
 
+// Pending says why a device cannot be put together yet. It wraps
+// [ErrNotFound]: looking again may help.
+type Pending struct {
+	Layer plan.Layer
+	Err   error
+}
+
+// Error names the layer and what is missing.
+func (p *Pending) Error() string { return fmt.Sprintf("%s: %v", p.Layer, p.Err) }
+
+// Unwrap gives what is missing, and [ErrNotFound].
+func (p *Pending) Unwrap() []error { return []error{p.Err, ErrNotFound} }
+
 // DefaultTimeout is how long one device may take to answer a probe.
 const DefaultTimeout = 3 * time.Second
 

@@ -150,19 +150,13 @@ func probePath(path string, size int64) ([]Info, error) {
 	return probeAll(sized{file, size})
 }
 
-// tableOf reads a disk's partition table; one that cannot be read is none, since
-// then the kernel has no partitions to name either.
 func tableOf(path string, size int64, sector int) PartTable {
-	file, err := os.OpenFile(path, os.O_RDONLY, 0)
+	file, err := os.Open(path)
 	if err != nil {
 		return PartTable{}
 	}
 	defer file.Close()
-	t, err := ReadPartTable(file, size, sector)
-	if err != nil {
-		return PartTable{}
-	}
-	return t
+	return ReadPartTable(file, size, sector)
 }
 
 // sized is a file whose length is known from elsewhere: stat(2) of a block

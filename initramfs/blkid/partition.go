@@ -2,7 +2,6 @@ package blkid
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -55,84 +54,68 @@ const (
 )
 
 // ReadPartTable reads the partition table of a whole disk of size bytes, whose logical
-// sectors have sector bytes; 0 means 512. No table is no error. Like the kernel it
-// takes the copy at the disk's end when the first one is damaged.
-func ReadPartTable(r io.ReaderAt, size int64, sector int) (PartTable, error) {
+// sectors have sector bytes; 0 means 512. The result is zero where there is none, or
+// none that can be read: the kernel then has no partitions to name either. Like the
+// kernel it takes the copy at the disk's end when the first one is damaged.
+func ReadPartTable(r io.ReaderAt, size int64, sector int) PartTable {
 	if sector < 512 || sector > 65536 {
 		sector = 512
 	}
 	mbr := make([]byte, mbrSize)
-	if _, err := r.ReadAt(mbr, 0); err != nil {
-		return PartTable{}, fmt.Errorf("read the partition table: %w", err)
+	if _, err := r.ReadAt(mbr, 0); err != nil || mbr[510] != 0x55 || mbr[511] != 0xAA {
+		return PartTable{}
 	}
-	if mbr[510] != 0x55 || mbr[511] != 0xAA {
-		return PartTable{}, nil
-	}
+	table := PartTable{Type: "dos", signature: binary.LittleEndian.Uint32(mbr[mbrSignature:])}
 	for e := mbr[mbrEntries:510]; len(e) >= mbrEntrySize; e = e[mbrEntrySize:] {
-		if e[4] != mbrProtective {
-			continue
-		}
-		t, err := readGPT(r, int64(sector), sector)
-		if err != nil && size >= int64(2*sector) {
-			var second error
-			if t, second = readGPT(r, size/int64(sector)*int64(sector)-int64(sector), sector); second == nil {
-				err = nil
+		if e[4] == mbrProtective {
+			t, ok := readGPT(r, int64(sector), sector)
+			if !ok && size >= int64(2*sector) {
+				t, _ = readGPT(r, (size/int64(sector)-1)*int64(sector), sector)
 			}
+			return t
 		}
-		return t, err
-	}
-	for e := mbr[mbrEntries:510]; len(e) >= mbrEntrySize; e = e[mbrEntrySize:] {
 		// A boot sector of a file system ends in the same two bytes; in a table
 		// each entry's first byte is 0 or 0x80.
 		if e[0]&0x7f != 0 {
-			return PartTable{}, nil
+			table = PartTable{}
 		}
 	}
-	return PartTable{Type: "dos", signature: binary.LittleEndian.Uint32(mbr[mbrSignature:])}, nil
+	return table
 }
 
 // readGPT reads the header at byte off, and its entries.
-func readGPT(r io.ReaderAt, off int64, sector int) (PartTable, error) {
+func readGPT(r io.ReaderAt, off int64, sector int) (none PartTable, ok bool) {
 	h := make([]byte, 512)
 	if _, err := r.ReadAt(h, off); err != nil {
-		return PartTable{}, fmt.Errorf("read the GPT: %w", err)
+		return none, false
 	}
 	le := binary.LittleEndian
-	n := le.Uint32(h[12:])
+	n, sum := le.Uint32(h[12:]), le.Uint32(h[16:])
 	if string(h[:8]) != "EFI PART" || n < gptHeaderSize || n > uint32(len(h)) {
-		return PartTable{}, errors.New("the GPT's header is damaged")
+		return none, false
 	}
-	sum := le.Uint32(h[16:])
 	le.PutUint32(h[16:], 0)
-	if crc32.ChecksumIEEE(h[:n]) != sum {
-		return PartTable{}, errors.New("the GPT's header has a wrong checksum")
-	}
 	first, count, each := le.Uint64(h[72:]), le.Uint32(h[80:]), le.Uint32(h[84:])
-	if each < 128 || each > maxGPTEntrySize || count > maxGPTEntries || first > 1<<40 {
-		return PartTable{}, fmt.Errorf("a GPT of %d entries of %d bytes at sector %d", count, each, first)
+	if crc32.ChecksumIEEE(h[:n]) != sum || each < 128 || each > maxGPTEntrySize || count > maxGPTEntries || first > 1<<40 {
+		return none, false
 	}
 	entries := make([]byte, count*each)
-	if _, err := r.ReadAt(entries, int64(first)*int64(sector)); err != nil {
-		return PartTable{}, fmt.Errorf("read the GPT's entries: %w", err)
-	}
-	if crc32.ChecksumIEEE(entries) != le.Uint32(h[88:]) {
-		return PartTable{}, errors.New("the GPT's entries have a wrong checksum")
+	if _, err := r.ReadAt(entries, int64(first)*int64(sector)); err != nil || crc32.ChecksumIEEE(entries) != le.Uint32(h[88:]) {
+		return none, false
 	}
 	t := PartTable{Type: "gpt", gpt: map[int]Partition{}}
 	for i := range int(count) {
 		e := entries[i*int(each):][:each]
-		if [16]byte(e[:16]) == [16]byte{} {
-			continue
+		if [16]byte(e[:16]) != [16]byte{} {
+			t.gpt[i+1] = Partition{UUID: guid(e[16:32]), Label: utf16Name(e[56:128])}
 		}
-		t.gpt[i+1] = Partition{UUID: guid(e[16:32]), Label: utf16Name(e[56:128])}
 	}
-	return t, nil
+	return t, true
 }
 
 // guid prints a GUID, whose first three parts are little endian.
 func guid(b []byte) string {
-	le := binary.LittleEndian
-	return fmt.Sprintf("%08x-%04x-%04x-%x-%x", le.Uint32(b), le.Uint16(b[4:]), le.Uint16(b[6:]), b[8:10], b[10:16])
+	return formatUUID([]byte{b[3], b[2], b[1], b[0], b[5], b[4], b[7], b[6], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]})
 }
 
 func utf16Name(b []byte) string {

@@ -21,21 +21,6 @@ type Stack struct {
 	Disks []string
 }
 
-// Modules are the drivers that put the layers together.
-func (s Stack) Modules() []string {
-	var out []string
-	for _, l := range s.Layers {
-		name := "dm_mod"
-		if l.Kind == plan.LayerMD {
-			name = "raid1"
-		}
-		if !slices.Contains(out, name) {
-			out = append(out, name)
-		}
-	}
-	return out
-}
-
 // Stack takes the block device called name (dm-0) apart. The error is a *[StackedError]
 // when the crash kernel could not put it together again: it can linear logical volumes
 // of LVM, and RAID1.

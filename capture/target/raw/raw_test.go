@@ -400,4 +400,3 @@ func FuzzHeader(f *testing.F) {
 		}
 	})
 }
-
