@@ -92,6 +92,7 @@ func (c *Config) Plan(host Host) (*plan.Plan, error) {
 			p.Targets = append(p.Targets, t)
 		}
 	}
+	c.after(p)
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}

@@ -36,6 +36,13 @@ func words() map[string]word {
 		"extra_modules":  {"NAME...", "", (*parser).modules},
 		"host":           {"NAME", "", (*parser).host},
 		"timeout":        {"NAME DURATION", "timeout", (*parser).timeout},
+		"recipient":      {"age1… | ssh-ed25519 … | ssh-rsa …", "recipient", (*parser).recipient},
+		"notify":         {"URL", "", (*parser).notify},
+		"notify_ca":      {"FILE", "", (*parser).notifyFile},
+		"notify_token":   {"FILE", "", (*parser).notifyFile},
+		"keep":           {"N", "", (*parser).keep},
+		"keep_free":      {"SIZE", "", (*parser).keepFree},
+		"loop_guard":     {"N DURATION | off", "", (*parser).loopGuard},
 	}
 }
 
