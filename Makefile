@@ -68,6 +68,11 @@ bench: setup ## compare with makedumpfile; writes docs/bench.md
 	@scripts/slow "compiling the comparison" $(GO) build -o build/tools/ ./qemu/bench
 	@build/tools/bench $(BENCHFLAGS)
 
+.PHONY: bench-vm
+bench-vm: setup ## compare from panic to reset with other crash images; writes docs/bench-vm.md
+	@scripts/slow "compiling the comparison" $(GO) build -o build/tools/ ./qemu/crashbench
+	@build/tools/crashbench $(BENCHFLAGS)
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for some seconds
 	@GO="$(GO)" scripts/fuzz 3s
