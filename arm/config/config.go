@@ -21,12 +21,19 @@
 //	final_action   reboot|poweroff|halt|shell
 //	extra_modules NAME...       kernel modules to load besides the target's
 //	host NAME                   names the machine in the dump directory's name
-//	timeout device|mount|stall|capture|reboot DURATION
-//	recipient age1… | ssh-ed25519 … | ssh-rsa …   encrypt log and dump to this public
-//	                            key; any number
-//	notify URL                  post the report there; notify_ca FILE, notify_token FILE
-//	keep N, keep_free SIZE      remove old dumps after a new one that is whole
-//	loop_guard N DURATION|off   save only the log after N dumps within that time
+//	timeout device|mount|stall|capture|reboot|link|address|route DURATION
+//
+//	nfs HOST:/EXPORT            an NFS export for dumps; below it:
+//	nfs_version VERSION         4.2, 4.1, 4.0, 3 or auto
+//	nfs_options OPTION,...      as in fstab
+//
+//	network auto                as the host reaches the targets' servers now, which is the default
+//	network [dhcp] [dhcp6] [slaac] [ADDRESS/LENGTH]... [gateway ADDRESS] [mtu N] [on DEVICE]
+//	network ip=… vlan=… bond=… nameserver=… rd.route=…     as in dracut.cmdline(7)
+//	vlan NAME ID on DEVICE
+//	bond NAME on DEVICE,DEVICE... [mode=MODE] [OPTION=VALUE]...
+//	route NETWORK via GATEWAY [on DEVICE]
+//	nameserver ADDRESS...
 //
 // Up to plan.MaxTargets targets may be named: each is tried when those above it
 // failed. A path below a target is that target's; above all, it is for every
@@ -40,6 +47,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 
 	"github.com/gokdump/gokdump/capture/plan"
@@ -85,16 +93,16 @@ type Config struct {
 	ExtraModules []string
 	// Host names the machine; empty means the running host's name.
 	Host string
-	// Deadlines bound every wait.
-	Deadlines plan.Deadlines
-	// Recipients are the public keys that log and dump are encrypted to.
-	Recipients []string
-	// Notify is where the report is posted; the zero value is nowhere.
-	Notify Notify
-	// Keep is the rule for old dumps, LoopGuard the one against crash loops; nil
-	// is none.
-	Keep      plan.Keep
-	LoopGuard *plan.LoopGuard
+	// Deadlines bound every wait, NetworkDeadlines the steps of bringing up a
+	// network.
+	Deadlines        plan.Deadlines
+	NetworkDeadlines plan.NetworkDeadlines
+	// Network is what the file says of the network; nil means that the host's own
+	// way to the targets' servers is to be taken. A NIC in it that has neither a
+	// MAC nor a path is the host's of that name.
+	Network *plan.Network
+	// DNS are the servers to ask in place of the host's, when Network is nil.
+	DNS []netip.Addr
 	// Notes say what was accepted but has no effect, one sentence each,
 	// with file and line.
 	Notes []string
@@ -108,7 +116,9 @@ type Target struct {
 	// device that holds it, or is the target itself.
 	FSType string
 	Device plan.Device
-	// Options are for mount(2): a btrfs subvolume.
+	// NFS is an export, without the server's addresses, of a target of kind nfs.
+	NFS *plan.NFS
+	// Options are for mount(2): a btrfs subvolume, or those of NFS.
 	Options string
 	// Path is the directory for dumps in it; empty means Config.Path.
 	Path string
@@ -131,13 +141,9 @@ func Default() *Config {
 		FailureAction: plan.Reboot,
 		FinalAction:   plan.Reboot,
 		Deadlines:     plan.DefaultDeadlines(),
-		LoopGuard:     defaultGuard(),
-	}
-}
 
-func defaultGuard() *plan.LoopGuard {
-	g := plan.DefaultLoopGuard()
-	return &g
+		NetworkDeadlines: plan.DefaultNetworkDeadlines(),
+	}
 }
 
 // Load reads the file called name. When it does not exist and optional is true, the
@@ -168,7 +174,7 @@ func Parse(r io.Reader, name string) (*Config, error) {
 	p := &parser{cfg: Default(), seen: map[string]int{}}
 	p.cfg.Name = name
 	p.run(string(text))
-	p.checkAfter()
+	p.finishNetwork()
 	if err := p.errs.join(); err != nil {
 		return nil, err
 	}

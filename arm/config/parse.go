@@ -13,6 +13,7 @@ type parser struct {
 	line int
 	seen map[string]int // word (or group of words that exclude each other) to its line
 	errs errorList
+	net  netParser
 }
 
 func (p *parser) errorf(format string, a ...any) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"path"
 	"reflect"
 	"slices"
@@ -21,6 +22,12 @@ type Host struct {
 	// Local answers questions about the running host; nil when the plan is for
 	// another machine, as with --root.
 	Local *Local
+	// Lookup gives the addresses of a server's name. Nil leaves names to DNS in the
+	// crash kernel.
+	Lookup func(name string) ([]netip.Addr, error)
+	// Network completes what the configuration says of the network; of nil, it
+	// gives the host's own way to servers.
+	Network func(described *plan.Network, servers []netip.Addr) (*plan.Network, error)
 }
 
 // Local is what the running host knows about its own file systems.
@@ -92,11 +99,60 @@ func (c *Config) Plan(host Host) (*plan.Plan, error) {
 			p.Targets = append(p.Targets, t)
 		}
 	}
-	c.after(p)
+	if slices.ContainsFunc(p.Targets, plan.Target.Remote) {
+		if err := c.network(p, host); err != nil {
+			return nil, err
+		}
+	}
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// network finds out where the servers of p's targets are, and how they are
+// reached.
+func (c *Config) network(p *plan.Plan, host Host) error {
+	var servers []netip.Addr
+	for _, t := range p.Targets {
+		name, addresses := t.Server()
+		if addresses == nil {
+			continue
+		}
+		if a, err := netip.ParseAddr(name); err == nil {
+			*addresses = []string{a.String()}
+		} else if host.Lookup != nil {
+			found, err := host.Lookup(name)
+			if err != nil {
+				return fmt.Errorf("target %s: %w", t, err)
+			}
+			for _, a := range found {
+				*addresses = append(*addresses, a.String())
+			}
+		}
+		for _, s := range *addresses {
+			if a, err := netip.ParseAddr(s); err == nil && !slices.Contains(servers, a) {
+				servers = append(servers, a)
+			}
+		}
+	}
+	p.Network = c.Network
+	if host.Network != nil {
+		var err error
+		if p.Network, err = host.Network(c.Network, servers); err != nil {
+			return fmt.Errorf("network: %w", err)
+		}
+	}
+	if p.Network == nil {
+		return errors.New("network: the image is for another machine, whose network is not known here: say in " + File + " what it is, as in: network dhcp")
+	}
+	if c.Network == nil {
+		p.Network.Deadlines = c.NetworkDeadlines
+		if len(c.DNS) > 0 {
+			p.Network.DNS = c.DNS
+		}
+	}
+	return nil
 }
 
 // resolve makes the plan's target out of one that the file names.
@@ -116,6 +172,10 @@ func (c *Config) resolve(t Target, local *Local) (plan.Target, error) {
 		made.Path = "" // is where this host puts what it recovers
 		made.Device, err = c.rawDevice(t, local)
 		return made, err
+	case plan.KindNFS:
+		export := *t.NFS // the addresses are the plan's
+		made.NFS, made.Options = &export, t.Options
+		return made, nil
 	}
 	return made, c.at(t, "target kind %q is not known", t.Kind)
 }

@@ -36,13 +36,15 @@ func words() map[string]word {
 		"extra_modules":  {"NAME...", "", (*parser).modules},
 		"host":           {"NAME", "", (*parser).host},
 		"timeout":        {"NAME DURATION", "timeout", (*parser).timeout},
-		"recipient":      {"age1… | ssh-ed25519 … | ssh-rsa …", "recipient", (*parser).recipient},
-		"notify":         {"URL", "", (*parser).notify},
-		"notify_ca":      {"FILE", "", (*parser).notifyFile},
-		"notify_token":   {"FILE", "", (*parser).notifyFile},
-		"keep":           {"N", "", (*parser).keep},
-		"keep_free":      {"SIZE", "", (*parser).keepFree},
-		"loop_guard":     {"N DURATION | off", "", (*parser).loopGuard},
+		"nfs":            {"HOST:/EXPORT", "target", (*parser).nfsTarget},
+		"nfs4":           {"HOST:/EXPORT", "target", (*parser).nfsTarget},
+		"nfs_version":    {"VERSION", "of target", (*parser).nfsVersion},
+		"nfs_options":    {"OPTION,...", "of target", (*parser).nfsOptions},
+		"network":        {"auto | [dhcp] [dhcp6] [slaac] [ADDRESS/LENGTH]... [gateway ADDRESS] [on DEVICE]", "network", (*parser).network},
+		"vlan":           {"NAME ID on DEVICE", "network", (*parser).vlan},
+		"bond":           {"NAME on DEVICE,DEVICE... [OPTION=VALUE]...", "network", (*parser).bond},
+		"route":          {"NETWORK via GATEWAY [on DEVICE]", "network", (*parser).route},
+		"nameserver":     {"ADDRESS...", "network", (*parser).nameserver},
 	}
 }
 
@@ -143,10 +145,11 @@ func (p *parser) timeout(_, value string) {
 	d := &p.cfg.Deadlines
 	names := map[string]*plan.Seconds{
 		"device": &d.Device, "mount": &d.Mount, "stall": &d.Stall, "capture": &d.Capture, "reboot": &d.Reboot,
+		"link": &p.cfg.NetworkDeadlines.Link, "address": &p.cfg.NetworkDeadlines.Address, "route": &p.cfg.NetworkDeadlines.Route,
 	}
 	at, ok := names[f[0]]
 	if !ok {
-		known := []string{"device", "mount", "stall", "capture", "reboot"}
+		known := []string{"device", "mount", "stall", "capture", "reboot", "link", "address", "route"}
 		p.errorf("timeout %s is not known: want %s%s", f[0], strings.Join(known, ", "), didYouMean(f[0], known))
 		return
 	}

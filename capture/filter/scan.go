@@ -21,20 +21,19 @@ type scan struct {
 	layout *kernel.PageLayout
 	memmap *kernel.MemMap
 
-	pinned    *pfnset.Set // never dropped
-	image     *pfnset.Set // the part of pinned that is the kernel image
-	first     *pfnset.Set // to go first, beside pinned
-	slab      *pfnset.Set // nil when it is too much to go first
-	slabPages uint64
-	shared    *pfnset.Set // pages of struct pages that are mapped more than once
-	pinHits   uint64      // pinned pages, not of the image, that looked droppable
-	total     tally
-	doubt     kernel.Doubt
-	open      run // of a compound page that reaches beyond the section taken last
-	done      uint64
-	told      uint64
-	garbage   int
-	unreadBy  error
+	pinned   *pfnset.Set // never dropped
+	image    *pfnset.Set // the part of pinned that is the kernel image
+	first    *pfnset.Set // to go first, beside pinned
+	slab     *pfnset.Set
+	shared   *pfnset.Set // pages of struct pages that are mapped more than once
+	pinHits  uint64      // pinned pages, not of the image, that looked droppable
+	total    tally
+	doubt    kernel.Doubt
+	open     run // of a compound page that reaches beyond the section taken last
+	done     uint64
+	told     uint64
+	garbage  int
+	unreadBy error
 }
 
 func (s *scan) warn(format string, a ...any) {

@@ -125,6 +125,14 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())
+	b.Reset()
+	remote := sample()
+	remote.Network = sampleNetwork()
+	remote.Targets = append(remote.Targets, Target{Kind: KindNFS, NFS: &NFS{Host: "h", Export: "/e", Version: "4.2"}, Path: "/"})
+	if err := remote.Encode(&b); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
 	f.Add([]byte(`{"version":2,"deadlines":{"device":99999999999}}`))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		p, err := Decode(bytes.NewReader(in))
@@ -145,6 +153,7 @@ func TestFeatures(t *testing.T) {
 	}
 	p.Files = []string{"key", "hosts"}
 	p.Targets = append(p.Targets, Target{Kind: KindSSH, Path: "/", SSH: &SSH{Host: "h", Port: 22, User: "u", Key: "key", KnownHosts: "hosts"}})
+	p.Network = sampleNetwork()
 	if err := p.Validate(); err != nil {
 		t.Error(err)
 	}

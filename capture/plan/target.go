@@ -50,9 +50,15 @@ type NFS struct {
 	Addresses []string `json:"addresses,omitempty"`
 	// Export is the exported directory, absolute.
 	Export string `json:"export"`
-	// Version is 3, 4.0, 4.1 or 4.2.
+	// Version is one of [NFSVersions], or [NFSAuto].
 	Version string `json:"version"`
 }
+
+// NFSAuto stands for the newest version that the server has.
+const NFSAuto = "auto"
+
+// NFSVersions lists the versions of NFS, the newest first.
+func NFSVersions() []string { return []string{"4.2", "4.1", "4.0", "3"} }
 
 // SSH is an account on an SSH server.
 type SSH struct {
@@ -85,6 +91,25 @@ type S3 struct {
 
 // Remote tells whether t is reached over the network.
 func (t Target) Remote() bool { return t.Kind == KindNFS || t.Kind == KindSSH || t.Kind == KindS3 }
+
+// Server gives the name of the server of a remote target, and where the plan
+// keeps its addresses; nil for others.
+func (t Target) Server() (host string, addresses *[]string) {
+	switch {
+	case t.NFS != nil:
+		return t.NFS.Host, &t.NFS.Addresses
+	case t.SSH != nil:
+		return t.SSH.Host, &t.SSH.Addresses
+	case t.S3 != nil:
+		if host, ok := endpointHost(t.S3.Endpoint); ok {
+			if at := strings.LastIndexByte(host, ':'); at > strings.LastIndexByte(host, ']') {
+				host = host[:at]
+			}
+			return strings.Trim(host, "[]"), &t.S3.Addresses
+		}
+	}
+	return "", nil
+}
 
 // String names the target for people, without secrets.
 func (t Target) String() string {
@@ -137,7 +162,7 @@ func (t Target) validate(p *Plan, bad complaint) {
 		if !cleanAbs(t.NFS.Export) {
 			bad("nfs export %q is not absolute and clean", t.NFS.Export)
 		}
-		if v := []string{"3", "4.0", "4.1", "4.2"}; !slices.Contains(v, t.NFS.Version) {
+		if v := append(NFSVersions(), NFSAuto); !slices.Contains(v, t.NFS.Version) {
 			bad("nfs version %q is none of %s", t.NFS.Version, strings.Join(v, ", "))
 		}
 	case KindSSH:

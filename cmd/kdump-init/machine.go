@@ -13,7 +13,6 @@ import (
 	"github.com/gokdump/gokdump/initramfs/blkid"
 	"github.com/gokdump/gokdump/initramfs/boot"
 	"github.com/gokdump/gokdump/initramfs/rescue"
-	"golang.org/x/sys/unix"
 )
 
 // machine is what the rescue console acts on.
@@ -112,11 +111,21 @@ func (m machine) unmount() error {
 	return m.power.Quiesce(ctx, boot.MountPoint)
 }
 
-// mounted tells whether something is mounted on dir, by the device numbers of
-// it and of what holds it.
+// mounted tells whether something is mounted on dir. It asks the kernel's list: to
+// look at the directory itself might hang, where a server is gone.
 func mounted(dir string) bool {
-	var in, out unix.Stat_t
-	return unix.Stat(dir, &in) == nil && unix.Stat(filepath.Dir(dir), &out) == nil && in.Dev != out.Dev
+	list, err := os.ReadFile("/proc/self/mounts")
+	return err == nil && inMounts(string(list), dir)
+}
+
+// inMounts looks for a mount point in the text of /proc/self/mounts.
+func inMounts(list, dir string) bool {
+	for line := range strings.Lines(list) {
+		if f := strings.Fields(line); len(f) > 1 && f[1] == dir {
+			return true
+		}
+	}
+	return false
 }
 
 // keepLimit is how long saving such a log may take.

@@ -4,5 +4,8 @@ package main
 
 import "github.com/gokdump/gokdump/capture/plan"
 
-// remoteOpeners are those that need the network.
-func remoteOpeners() map[plan.Kind]opener { return nil }
+// remoteOpeners are those that need the network. They share it.
+func remoteOpeners() map[plan.Kind]opener {
+	n := new(network)
+	return map[plan.Kind]opener{plan.KindNFS: n.openNFS}
+}

@@ -296,7 +296,7 @@ func TestRebootFails(t *testing.T) {
 	}
 	m := newSystem()
 	m.s.power = &boot.Power{
-		Sync:    func() {},
+		Sync:    func(string) error { return nil },
 		Unmount: func(string, int) error { return nil },
 		Reboot:  func(int) error { note("reboot(2)"); return errors.New("no") },
 		SysRq:   func(c byte) error { note("sysrq " + string(c)); return nil },

@@ -14,6 +14,8 @@ import (
 type request struct {
 	plan.Target
 	deadlines plan.Deadlines
+	// network is the plan's; nil when it has none.
+	network *plan.Network
 	// dir is where it may be mounted.
 	dir string
 	log *boot.Log

@@ -16,7 +16,7 @@ import (
 
 // flags of building an image.
 type flags struct {
-	out, kernel, root, config, compress, drivers, init, host, reservation string
+	out, kernel, root, config, compress, drivers, init, host, reservation, network string
 
 	ifNeeded, verbose bool
 	// given holds the flags that were on the command line: an empty list of drivers
@@ -36,13 +36,14 @@ func parseFlags(args []string) (*flags, error) {
 	set.StringVar(&f.init, "init", "", "")
 	set.StringVar(&f.host, "host", "", "")
 	set.StringVar(&f.reservation, "reservation", "", "")
+	set.StringVar(&f.network, "network", "", "")
 	set.BoolVar(&f.ifNeeded, "if-needed", false, "")
 	set.BoolVar(&f.verbose, "v", false, "")
 	if _, err := parse(set, args, 0); err != nil {
 		return nil, err
 	}
 	set.Visit(func(g *flag.Flag) { f.given[g.Name] = true })
-	for _, n := range []string{"o", "kernel", "config", "init", "host", "compress", "reservation"} {
+	for _, n := range []string{"o", "kernel", "config", "init", "host", "compress", "reservation", "network"} {
 		if f.given[n] && set.Lookup(n).Value.String() == "" {
 			return nil, misuse("flag -%s has an empty value", n)
 		}
@@ -75,10 +76,16 @@ func (p *program) build(ctx context.Context, args []string) error {
 	if m.unnamed && cfg.Host == "" {
 		p.say("note", "nothing tells the machine's name, so dumps will be called localhost-DATE; name it with --host")
 	}
+	if f.network != "" {
+		if err := cfg.SetNetwork(f.network); err != nil {
+			return misuse("--network: %v", err)
+		}
+	}
 	pl, err := cfg.Plan(m.host(ctx))
 	if err != nil {
 		return err
 	}
+	p.showNetwork(m, pl)
 	wants, notes, err := m.wants(ctx, f, tree, pl, cfg.ExtraModules)
 	if err != nil {
 		return err
@@ -90,7 +97,7 @@ func (p *program) build(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	files, err := m.files(cfg.ImageFiles(pl))
+	files, err := m.files(cfg.Files)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/gokdump/gokdump/initramfs/archive"
 	"github.com/gokdump/gokdump/initramfs/blkid"
 	"github.com/gokdump/gokdump/initramfs/drivers"
+	"github.com/gokdump/gokdump/initramfs/hostnet"
 	"github.com/gokdump/gokdump/initramfs/modules"
 	"golang.org/x/sys/unix"
 )
@@ -33,6 +34,8 @@ type machine struct {
 	running     string
 	reservation int64 // bytes; 0 is not known
 	notes       []string
+	// net is what the plan's network was made of, once that is known; see network.
+	net *hostnet.Network
 }
 
 func newMachine(f *flags) (*machine, error) {
@@ -130,6 +133,7 @@ func (m *machine) host(ctx context.Context) config.Host {
 	if m.running == "" {
 		return h
 	}
+	h.Lookup, h.Network = hostnet.Lookup, m.network
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	h.Local = &config.Local{
 		MountInfo: mounts,

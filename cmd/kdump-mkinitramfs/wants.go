@@ -34,6 +34,8 @@ func (m *machine) wants(ctx context.Context, f *flags, tree *modules.Tree, p *pl
 			if !f.given["drivers"] {
 				more, note, err = m.diskWants(ctx, tree, t.Device)
 			}
+		case plan.KindNFS:
+			more = nfsWants(t)
 		}
 		more = append(more, layerWants(t.Device)...)
 		if err != nil {
@@ -47,6 +49,13 @@ func (m *machine) wants(ctx context.Context, f *flags, tree *modules.Tree, p *pl
 				w = append(w, x)
 			}
 		}
+	}
+	if p.Network != nil {
+		more, more2, err := m.netWants(f, tree, p.Network)
+		if err != nil {
+			return nil, nil, err
+		}
+		w, notes = append(w, more...), append(notes, more2...)
 	}
 	for _, e := range extra {
 		w = append(w, modules.Want{Name: e, For: "extra_modules"})

@@ -13,8 +13,9 @@ import (
 
 // Power ends a machine's run. The functions are the system's; see [NewPower].
 type Power struct {
-	// Sync is sync(2).
-	Sync func()
+	// Sync writes back the file system that holds dir, and no other: one whose
+	// server or disk is gone must not keep the rest from being left in order.
+	Sync func(dir string) error
 	// Unmount is umount2(2).
 	Unmount func(dir string, flags int) error
 	// Mount is mount(2).
@@ -35,7 +36,7 @@ type Power struct {
 func NewPower(say func(string)) *Power {
 	trigger, openErr := os.OpenFile("/proc/sysrq-trigger", os.O_WRONLY, 0)
 	return &Power{
-		Sync:    unix.Sync,
+		Sync:    syncFS,
 		Unmount: unix.Unmount,
 		Mount:   Mount,
 		Reboot:  unix.Reboot,
@@ -54,10 +55,13 @@ func NewPower(say func(string)) *Power {
 // Quiesce writes everything back and unmounts dir, within ctx. A file system
 // that is still busy is made read-only instead, which leaves it as clean.
 func (p *Power) Quiesce(ctx context.Context, dir string) error {
-	if err := Within(ctx, "sync", func() error { p.Sync(); return nil }); err != nil {
-		return err
+	// What cannot be written back does not keep it from being unmounted.
+	syncErr := Within(ctx, "sync "+dir, func() error { return p.Sync(dir) })
+	var stuck *StuckError
+	if errors.As(syncErr, &stuck) {
+		return syncErr
 	}
-	return Within(ctx, "unmount "+dir, func() error {
+	return errors.Join(syncErr, Within(ctx, "unmount "+dir, func() error {
 		err := p.Unmount(dir, unix.UMOUNT_NOFOLLOW)
 		switch {
 		case err == nil, errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT): // not mounted
@@ -69,7 +73,23 @@ func (p *Power) Quiesce(ctx context.Context, dir string) error {
 			return fmt.Errorf("unmount %s: %w; make it read-only: %w", dir, err, roErr)
 		}
 		return nil
-	})
+	}))
+}
+
+// syncFS is syncfs(2) of a directory; one that is not there needs none.
+func syncFS(dir string) error {
+	f, err := os.Open(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return &os.PathError{Op: "syncfs", Path: dir, Err: err}
+	}
+	return nil
 }
 
 // commands are reboot(2)'s.

@@ -35,7 +35,7 @@ func (l *ledger) list() []string {
 
 func fakePower(l *ledger) *Power {
 	return &Power{
-		Sync:    func() { l.note("sync") },
+		Sync:    func(string) error { l.note("sync"); return nil },
 		Unmount: func(dir string, _ int) error { l.note("umount %s", dir); return nil },
 		Mount: func(_, dir, _ string, flags uintptr, _ string) error {
 			l.note("mount %s %#x", dir, flags)
@@ -126,11 +126,11 @@ func TestQuiesce(t *testing.T) {
 	p := fakePower(&ledger{})
 	hang := make(chan struct{})
 	defer close(hang)
-	p.Sync = func() { <-hang }
+	p.Sync = func(string) error { <-hang; return nil }
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	var s *StuckError
-	if err := p.Quiesce(ctx, "/mnt"); !errors.As(err, &s) || s.What != "sync" {
+	if err := p.Quiesce(ctx, "/mnt"); !errors.As(err, &s) || s.What != "sync /mnt" {
 		t.Errorf("sync hangs: %v", err)
 	}
 }
