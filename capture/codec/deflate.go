@@ -6,7 +6,7 @@ import "math/bits"
 // zstd it is our own since a page is small: one pass over it finds all that there is,
 // and then the whole block is known before its first bit is written.
 type deflater struct {
-	w         deflateWriter
+	w         bitBuffer
 	lit, dist deflateCode
 	m         matcher
 	prefix    prefixCode
@@ -89,14 +89,14 @@ func distSymbol(d uint) uint8 {
 	return distSymbols[i&511]
 }
 
-// deflate sets w's buffer to page, in less than `most` bytes; false when it takes
-// more.
-func (z *deflater) deflate(page []byte, most int) bool {
+// deflate returns page as a block, which is valid until the next call; nil when it
+// takes more than most bytes.
+func (z *deflater) deflate(page []byte, most int) []byte {
 	m := &z.m
 	m.find(page)
 	z.count()
 	if m.nseqs == 0 && int(maxOf(z.lit.counts[:deflateEnd])) <= len(page)>>7+4 {
-		return false // nearly even: there is nothing to win
+		return nil // nearly even: there is nothing to win
 	}
 	const last, kindFixed, kindOwn = 1, 1 << 1, 2 << 1
 	kind := uint64(last | kindFixed)
@@ -107,10 +107,10 @@ func (z *deflater) deflate(page []byte, most int) bool {
 		}
 	}
 	if size/8 >= most {
-		return false
+		return nil
 	}
 	w := &z.w
-	w.op, w.acc, w.n = 0, 0, 0
+	w.reset()
 	w.add(kind, 3)
 	if kind == last|kindOwn {
 		z.header.write(w)
@@ -120,7 +120,7 @@ func (z *deflater) deflate(page []byte, most int) bool {
 	}
 	w.flush()
 	z.write()
-	return true
+	return w.end()
 }
 
 // count counts the symbols of what the matcher found.

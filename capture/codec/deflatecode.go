@@ -151,7 +151,7 @@ func (h *deflateHeader) add(symbol uint16, more int) {
 }
 
 // write writes the description.
-func (h *deflateHeader) write(w *deflateWriter) {
+func (h *deflateHeader) write(w *bitBuffer) {
 	w.add(uint64(h.nlit-257), 5)
 	w.add(uint64(h.ndist-1), 5)
 	w.add(uint64(h.nruncodes-4), 4)

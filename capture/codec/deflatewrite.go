@@ -2,36 +2,7 @@ package codec
 
 import "unsafe"
 
-// deflateWriter collects bits, the low ones first, in buf. Whatever there is to write
-// is known to fit: a block that is longer than a page is never begun.
-type deflateWriter struct {
-	buf [MaxPageSize + matchPad]byte
-	op  uint
-	acc uint64
-	n   uint
-}
-
-// add takes the low n bits of v, which has no others. There is room for 56 bits
-// after a flush.
-func (w *deflateWriter) add(v uint64, n uint) {
-	w.acc |= v << (w.n & 63)
-	w.n += n
-}
-
-// flush writes whole bytes, and what is behind them.
-func (w *deflateWriter) flush() {
-	w.put(w.op, w.acc)
-	w.op += w.n >> 3
-	w.acc >>= w.n &^ 7 & 63
-	w.n &= 7
-}
-
-// put writes 8 bytes at op.
-func (w *deflateWriter) put(op uint, v uint64) {
-	*(*uint64)(unsafe.Pointer(&w.buf[op&0xffff])) = v
-}
-
-// write writes the symbols of a block, and its end.
+// write writes the symbols of a block, and its end, into w.
 //
 // Codes are or-ed at the end of acc, which has n bits, and whole bytes of it go to
 // the buffer. After that at most 7 bits are left, so that 56 more fit: four literals,
@@ -97,10 +68,6 @@ func (z *deflater) write() {
 	}
 	w.flush()
 	w.add(uint64(lit.codes[deflateEnd]), uint(lit.lens[deflateEnd]))
-	w.flush()
-	if w.n > 0 {
-		w.op++
-	}
 }
 
 // literals writes n literals from at on, a multiple of 4.

@@ -21,10 +21,11 @@ func newZlibEncoder(pageSize int) *zlibEncoder {
 func (e *zlibEncoder) Encode(dst, page []byte) ([]byte, bool) {
 	checkSizes(dst, page, e.pageSize)
 	const around = 2 + 4 // header and checksum
-	if !e.z.deflate(page, len(page)-around-1) {
+	block := e.z.deflate(page, len(page)-around-1)
+	if block == nil {
 		return nil, false
 	}
 	dst = binary.BigEndian.AppendUint16(dst[:0], zlibHeader)
-	dst = append(dst, e.z.w.buf[:e.z.w.op]...)
+	dst = append(dst, block...)
 	return binary.BigEndian.AppendUint32(dst, adler(page)), true
 }

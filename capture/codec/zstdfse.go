@@ -7,7 +7,7 @@ import "math/bits"
 
 const (
 	maxFSELog     = 9  // of literal and match lengths; others have less
-	maxFSESymbols = 53 // match length codes are the most
+	maxFSESymbols = 64 // match length codes are the most: 53
 )
 
 // fseTable encodes one kind of symbol.
@@ -21,7 +21,7 @@ type fseTable struct {
 // state is found.
 type fseSymbol struct {
 	bits uint32 // (state + bits) >> 16 is the number of bits to write
-	next int32
+	next uint32 // added to what is left of the state, and may wrap around
 }
 
 // build makes the table of a distribution that adds up to 1<<log; -1 counts as 1
@@ -60,11 +60,11 @@ func (t *fseTable) build(norm []int16, log uint) {
 		case 0:
 			t.sym[s] = fseSymbol{bits: uint32(log+1)<<16 - size}
 		case -1, 1:
-			t.sym[s] = fseSymbol{bits: uint32(log)<<16 - size, next: total - 1}
+			t.sym[s] = fseSymbol{bits: uint32(log)<<16 - size, next: uint32(total - 1)}
 			total++
 		default:
 			out := uint32(log) - uint32(bits.Len32(uint32(n-1))-1)
-			t.sym[s] = fseSymbol{bits: out<<16 - uint32(n)<<out, next: total - int32(n)}
+			t.sym[s] = fseSymbol{bits: out<<16 - uint32(n)<<out, next: uint32(total - int32(n))}
 			total += int32(n)
 		}
 	}
@@ -79,10 +79,10 @@ func (t *fseTable) single(s uint8) {
 
 // start is the state that encodes s first, at no cost.
 func (t *fseTable) start(s uint8) uint32 {
-	x := t.sym[s]
+	x := t.sym[s%maxFSESymbols]
 	n := (x.bits + 1<<15) >> 16
 	v := n<<16 - x.bits
-	return uint32(t.state[int32(v>>n)+x.next])
+	return uint32(t.state[(v>>n+x.next)%uint32(len(t.state))])
 }
 
 // fseLog is how fine a distribution of n symbols is worth being.
@@ -133,9 +133,9 @@ func normalize(norm []int16, counts []uint32, total uint32, log uint) {
 	}
 }
 
-// writeNorm appends the description of a distribution.
-func writeNorm(dst []byte, norm []int16, log uint) []byte {
-	w := bitWriter{dst: dst}
+// writeNorm writes the description of a distribution.
+func writeNorm(w *bitBuffer, norm []int16, log uint) []byte {
+	w.reset()
 	w.add(uint64(log-5), 4)
 	left, threshold, width := int32(1)<<log+1, int32(1)<<log, log+1
 	for s := 0; left > 1; {
@@ -173,38 +173,6 @@ func writeNorm(dst []byte, norm []int16, log uint) []byte {
 		w.flush()
 	}
 	return w.end()
-}
-
-// bitWriter appends bits, the low ones first.
-type bitWriter struct {
-	dst []byte
-	acc uint64
-	n   uint
-}
-
-// add takes the low n bits of v, which has no others. There is room for 57 bits
-// after a flush.
-func (w *bitWriter) add(v uint64, n uint) {
-	w.acc |= v << (w.n & 63)
-	w.n += n
-}
-
-// flush writes whole bytes.
-func (w *bitWriter) flush() {
-	for w.n >= 8 {
-		w.dst = append(w.dst, byte(w.acc))
-		w.acc >>= 8
-		w.n -= 8
-	}
-}
-
-// end fills the last byte up with zeros.
-func (w *bitWriter) end() []byte {
-	w.flush()
-	if w.n > 0 {
-		w.dst = append(w.dst, byte(w.acc))
-	}
-	return w.dst
 }
 
 // log2 has 256 times the binary logarithm of 1 to 512, rounded.

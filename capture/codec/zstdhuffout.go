@@ -1,38 +1,33 @@
 package codec
 
+import "unsafe"
+
 // size is the literals' length in the code, in bits.
 func (h *huffman) size() int {
 	n := uint32(0)
-	for s := 0; s <= h.last; s++ {
-		n += h.counts[s] * uint32(h.lengths[s])
+	for s, c := range h.counts {
+		n += c * uint32(h.lens[s])
 	}
 	return int(n)
 }
 
 // describe appends the description of the code; nil when there is none.
 func (h *huffman) describe(dst []byte) []byte {
-	var counts [maxHuffBits + 1]uint32
+	var counts [16]uint32
 	n := h.last // the last one's weight follows from the others
-	for s, l := range h.lengths[:n] {
-		w := uint8(0)
-		if l != 0 {
-			w = uint8(h.log) + 1 - l
-		}
+	for s, l := range h.lens[:n] {
+		w := (uint8(h.log) + 1 - l) & uint8(int8(-l)>>7) // 0 of what does not occur
 		h.weights[s] = w
 		counts[w&15]++
 	}
-	at := len(dst)
-	dst = append(dst, 0)
-	out := h.pack(dst, &counts, n)
-	size := len(out) - at - 1
-	if out != nil && size < 128 && (n > 128 || size < (n+1)/2) {
-		out[at] = byte(size)
-		return out
+	packed := h.pack(counts[:maxHuffBits+1], n)
+	if size := len(packed); packed != nil && size < 128 && (n > 128 || size < (n+1)/2) {
+		return append(append(dst, byte(size)), packed...)
 	}
 	if n > 128 {
 		return nil
 	}
-	dst[at] = byte(127 + n)
+	dst = append(dst, byte(127+n))
 	h.weights[n] = 0
 	for s := 0; s < n; s += 2 {
 		dst = append(dst, h.weights[s]<<4|h.weights[s+1])
@@ -40,8 +35,8 @@ func (h *huffman) describe(dst []byte) []byte {
 	return dst
 }
 
-// pack appends n weights, FSE coded; nil when they cannot be.
-func (h *huffman) pack(dst []byte, counts *[maxHuffBits + 1]uint32, n int) []byte {
+// pack returns n weights, FSE coded; nil when they cannot be.
+func (h *huffman) pack(counts []uint32, n int) []byte {
 	top, kinds := 0, 0
 	for w, c := range counts {
 		if c > 0 {
@@ -55,56 +50,56 @@ func (h *huffman) pack(dst []byte, counts *[maxHuffBits + 1]uint32, n int) []byt
 	var norm [maxHuffBits + 1]int16
 	log := fseLog(n, top+1, 6)
 	normalize(norm[:top+1], counts[:top+1], uint32(n), log)
-	dst = writeNorm(dst, norm[:top+1], log)
-	h.fse.build(norm[:top+1], log)
+	w := &h.w
+	writeNorm(w, norm[:top+1], log)
+	t := &h.fse
+	t.build(norm[:top+1], log)
 	// Two states take turns; what is read first is written last.
-	w := bitWriter{dst: dst}
-	var state [2]uint32
-	i := n - 1
-	state[i&1] = h.fse.start(h.weights[i])
-	state[i&1^1] = h.fse.start(h.weights[i-1])
-	for i -= 2; i >= 0; i-- {
-		x, st := h.fse.sym[h.weights[i]], state[i&1]
-		nb := (st + x.bits) >> 16
-		w.add(uint64(st&(1<<(nb&31)-1)), uint(nb))
-		if w.n > 48 {
-			w.flush()
-		}
-		state[i&1] = uint32(h.fse.state[int32(st>>(nb&31))+x.next])
+	i := uint(n - 1)
+	a, b := t.start(h.weights[i]), t.start(h.weights[i-1])
+	for i -= 2; int(i) >= 0; i-- {
+		x := t.sym[h.weights[i&0xff]%maxFSESymbols]
+		k := (a + x.bits) >> 16 & 15
+		w.add(uint64(a&(1<<k-1)), uint(k))
+		w.put(w.op, w.acc)
+		w.op += w.n >> 3
+		w.acc >>= w.n &^ 7 & 63
+		w.n &= 7
+		a, b = b, uint32(t.state[(a>>k+x.next)%uint32(len(t.state))])
 	}
+	// Weight 0 was the last, so that a is the state of odd ones.
 	w.flush()
-	w.add(uint64(state[1]&(1<<log-1)), log)
-	w.add(uint64(state[0]&(1<<log-1)), log)
+	w.add(uint64(a&(1<<log-1)), log)
+	w.add(uint64(b&(1<<log-1)), log)
 	w.add(1, 1)
 	return w.end()
 }
 
 // stream appends literals, the last one first, and an end mark.
 func (h *huffman) stream(dst, lits []byte) []byte {
-	op := len(dst)
-	buf := dst[:cap(dst)]
+	w := &h.w
+	var op, n uint
 	var acc uint64
-	var n uint
-	i := len(lits)
-	for ; i >= 4; i -= 4 {
-		p := lits[i-4 : i : i]
-		for k := 3; k >= 0; k-- {
-			s := p[k]
-			acc |= uint64(h.codes[s]) << (n & 63)
-			n += uint(h.lengths[s])
-		}
-		putUint64(buf[op:], acc)
-		op += int(n >> 3)
+	for ; len(lits) >= 4; lits = lits[:len(lits)-4] {
+		v := *(*uint32)(unsafe.Pointer(&lits[len(lits)-4]))
+		acc |= uint64(h.codes[v>>24]) << (n & 63)
+		n += uint(h.lens[v>>24])
+		acc |= uint64(h.codes[v>>16&255]) << (n & 63)
+		n += uint(h.lens[v>>16&255])
+		acc |= uint64(h.codes[v>>8&255]) << (n & 63)
+		n += uint(h.lens[v>>8&255])
+		acc |= uint64(h.codes[v&255]) << (n & 63)
+		n += uint(h.lens[v&255])
+		w.put(op, acc)
+		op += n >> 3
 		acc >>= n &^ 7 & 63
 		n &= 7
 	}
-	for i--; i >= 0; i-- {
-		s := lits[i]
-		acc |= uint64(h.codes[s]) << (n & 63)
-		n += uint(h.lengths[s])
+	w.op, w.acc, w.n = op, acc, n
+	for i := len(lits) - 1; i >= 0; i-- {
+		w.add(uint64(h.codes[lits[i]]), uint(h.lens[lits[i]]))
 	}
-	acc |= 1 << (n & 63)
-	n++
-	putUint64(buf[op:], acc)
-	return buf[:op+int(n+7)/8]
+	w.flush()
+	w.add(1, 1)
+	return append(dst, w.end()...)
 }
