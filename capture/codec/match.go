@@ -34,7 +34,7 @@ const (
 	matchMaxHashLog = 14
 	matchPad        = 16 // bytes before and behind a page that loads may touch
 	matchTail       = 12 // bytes at the end where no match starts
-	matchHurry      = 6  // a step more for each so many bits of bytes without a match
+	matchHurry      = 7  // a step more for each 128 bytes without a match
 
 	matchPrime = 0x9fb21c651e98df25 // hashes 5 bytes
 )
