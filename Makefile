@@ -62,6 +62,11 @@ test-matrix-short: setup ## the same for one kernel at three levels
 	@scripts/slow "compiling the matrix" $(GO) build -o build/tools/matrix ./qemu/matrix/run
 	@build/tools/matrix -short
 
+.PHONY: test-spoiled
+test-spoiled: setup ## spoil what all kernels of the matrix say of themselves; needs its cores
+	@scripts/slow "compiling the spoiler" $(GO) build -o build/tools/spoiled ./qemu/spoiled/run
+	@build/tools/spoiled $(SPOILEDFLAGS)
+
 .PHONY: bench
 bench: setup ## compare with makedumpfile; writes docs/bench.md
 	@scripts/slow "compiling the comparison" $(GO) build -o build/tools/ ./qemu/bench

@@ -42,7 +42,7 @@ func TestSpoiledTables(t *testing.T) {
 			good := scan(t, m, filter.Options{Level: 31})
 			try := func(what string, pa uint64, b []byte) {
 				spoiled(m, pa, b, func() {
-					notLess(t, what, "", good, scanText(t, m.Source(), m.Info, 31), m)
+					notLess(t, what, good, scanText(t, m.Source(), m.Info, 31), m)
 				})
 			}
 			for i, table := range m.Tables {
@@ -121,7 +121,7 @@ func TestSpoiledStructPages(t *testing.T) {
 					}
 					fill(b)
 					spoiled(m, first, b, func() {
-						notLess(t, fmt.Sprintf("%d bytes of %s", n, how), "", good, scanText(t, m.Source(), m.Info, 31), m)
+						notLess(t, fmt.Sprintf("%d bytes of %s", n, how), good, scanText(t, m.Source(), m.Info, 31), m)
 					})
 				}
 			}

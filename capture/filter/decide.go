@@ -36,12 +36,16 @@ func decide(l *kernel.PageLayout, level int, p, next []byte, pfn, va uint64, t *
 	if l.IsTail(p) || l.IsForeign(p, next, va) {
 		// its head has spoken for it, but for errors of memory: they are noted
 		// on the page itself, and reading it could kill the capture kernel
-		if l.IsTail(p) && l.IsPoisoned(p) {
-			t.poisoned++
-			return verdict{class: HWPoison, n: 1}
+		if l.IsTail(p) {
+			t.poisonHint += odd(l.HintsPoison(p))
+			if l.IsPoisoned(p) {
+				t.poisoned++
+				return verdict{class: HWPoison, n: 1}
+			}
 		}
 		return verdict{}
 	}
+	t.poison(l, p)
 	if l.IsBlank(p) {
 		t.blank++
 		return verdict{}
@@ -64,6 +68,7 @@ func decide(l *kernel.PageLayout, level int, p, next []byte, pfn, va uint64, t *
 			return verdict{class: Free, n: 1 << (l.FreeOrders - 1), claim: claimFree}
 		}
 	}
+	t.unacceptedHint += odd(l.HintsUnaccepted(p))
 	v := verdict{n: 1}
 	huge := false
 	if l.IsHead(p) {
@@ -89,11 +94,24 @@ func decide(l *kernel.PageLayout, level int, p, next []byte, pfn, va uint64, t *
 		t.lists(l, p, anon)
 	}
 	v.class = one(l, level, p, anon, huge)
-	if v.class == HWPoison {
-		t.poisoned++
-		t.poisonUsed += odd(l.IsMapped(p))
+	switch {
+	case v.class == HWPoison && !huge: // the flag is the page's own, but a hugetlb page's is all of its pages'
+		v.n, v.claim = 1, noClaim
+	case v.class == Kept && l.IsIdleOffline(p):
+		t.idleOffline++
 	}
 	return v
+}
+
+// poison counts how pages with memory errors look.
+func (t *tally) poison(l *kernel.PageLayout, p []byte) {
+	if l.IsPoisoned(p) {
+		sure, strange := l.Poison(p)
+		t.poisoned++
+		t.poisonSure += odd(sure)
+		t.poisonOdd += odd(strange)
+	}
+	t.poisonHint += odd(l.HintsPoison(p))
 }
 
 // lists counts what LRU lists and mappings say of each other.
@@ -121,8 +139,9 @@ func (t *tally) lists(l *kernel.PageLayout, p []byte, anon bool) {
 			t.loose++
 		}
 	}
+	t.anon += odd(anon)
 	if backed, known := l.IsBacked(p); anon && known {
-		t.anon++
+		t.marked++
 		if backed {
 			t.backed++
 		}

@@ -17,27 +17,32 @@ type tally struct {
 
 	unaccepted uint64 // blocks that the guest did not accept yet; counted as free where bad
 
-	noOrder    uint64 // heads of compound pages without a usable order
-	crooked    uint64 // of these, not aligned to the order they say
-	badTail    uint64 // compound pages with something else inside
-	longTail   uint64 // compound pages with tails behind their end
-	saysHuge   uint64 // compound pages that claim to be hugetlb
-	notHuge    uint64 // of these, slab or on an LRU list or too small
-	loose      uint64 // compound pages of files on no LRU list, and not hugetlb
-	headless   uint64 // tails behind a page that is no part of a compound page
-	listed     uint64 // pages on an LRU list
-	bare       uint64 // of these, of no process and no file
-	mapped     uint64 // pages of processes and files
-	both       uint64 // of these, on an LRU list
-	off        uint64 // of mapped, without PG_lru
-	offBelow   uint64 // of mapped, without the flag below that
-	offAbove   uint64 // of mapped, without the flag above that
-	oddSlab    uint64 // slab on an LRU list
-	anon       uint64 // anonymous pages
-	backed     uint64 // of these, backed by swap
-	poisoned   uint64 // pages with a memory error
-	poisonUsed uint64 // of these, of processes and files, which the kernel takes them from
-	sharedMap  uint64 // pages whose struct page is another's, too
+	noOrder        uint64 // heads of compound pages without a usable order
+	crooked        uint64 // of these, not aligned to the order they say
+	badTail        uint64 // compound pages with something else inside
+	longTail       uint64 // compound pages with tails behind their end
+	saysHuge       uint64 // compound pages that claim to be hugetlb
+	notHuge        uint64 // of these, slab or on an LRU list or too small
+	loose          uint64 // compound pages of files on no LRU list, and not hugetlb
+	headless       uint64 // tails behind a page that is no part of a compound page
+	listed         uint64 // pages on an LRU list
+	bare           uint64 // of these, of no process and no file
+	mapped         uint64 // pages of processes and files
+	both           uint64 // of these, on an LRU list
+	off            uint64 // of mapped, without PG_lru
+	offBelow       uint64 // of mapped, without the flag below that
+	offAbove       uint64 // of mapped, without the flag above that
+	oddSlab        uint64 // slab on an LRU list
+	anon           uint64 // anonymous pages
+	marked         uint64 // of these, those of which it is known whether swap backs them
+	backed         uint64 // of these, backed by swap
+	poisoned       uint64 // pages with a memory error
+	poisonSure     uint64 // of these, what nothing else looks like
+	poisonOdd      uint64 // of these, what the kernel would have taken out of use
+	poisonHint     uint64 // pages that may have a memory error by a flag that is not PG_hwpoison
+	unacceptedHint uint64 // blocks that a guest did not accept yet by what other kernels have
+	idleOffline    uint64 // pages out of use that nobody refers to
+	sharedMap      uint64 // pages whose struct page is another's, too
 }
 
 func (t *tally) add(o *tally) {
@@ -69,7 +74,12 @@ func (t *tally) add(o *tally) {
 	t.oddSlab += o.oddSlab
 	t.backed += o.backed
 	t.poisoned += o.poisoned
-	t.poisonUsed += o.poisonUsed
+	t.poisonSure += o.poisonSure
+	t.poisonOdd += o.poisonOdd
+	t.poisonHint += o.poisonHint
+	t.unacceptedHint += o.unacceptedHint
+	t.idleOffline += o.idleOffline
+	t.marked += o.marked
 	t.sharedMap += o.sharedMap
 }
 
@@ -100,18 +110,26 @@ func (s *scan) doubts() (d kernel.Doubt) {
 		case t.bare*4 > t.listed:
 			d |= kernel.DoubtCache
 			s.warn("%d of %d pages on LRU lists belong to no process and no file, so OFFSET(page.mapping) or PG_lru is not believed: page cache is kept", t.bare, t.listed)
-		case t.backed*2 < t.anon:
+		case t.anon == 0 && t.listed > 4*maxIsolated:
+			d |= kernel.DoubtCache
+			s.warn("not one of %d pages on LRU lists is anonymous, so OFFSET(page.mapping) or PG_lru is not believed: page cache is kept", t.listed)
+		case t.backed*2 < t.marked:
 			d |= kernel.DoubtSwap
-			s.warn("by PG_swapbacked only %d of %d anonymous pages are backed by swap, so it is not believed: swap cache that is on no list is kept", t.backed, t.anon)
+			s.warn("by PG_swapbacked only %d of %d anonymous pages are backed by swap, so it is not believed: swap cache that is on no list is kept", t.backed, t.marked)
 		}
 	}
 	if s.opt.Level&LevelUser != 0 && t.notHuge*16 > t.saysHuge {
 		d |= kernel.DoubtHuge
 		s.warn("%d of %d compound pages that claim to be hugetlb are slab, on an LRU list or too small: hugetlb pages are not believed and kept", t.notHuge, t.saysHuge)
 	}
-	if t.poisoned > 64 && (t.poisoned*8 > t.scanned || t.poisonUsed*2 > t.poisoned) {
+	switch unsure := s.layout.PoisonUnsure(); {
+	case unsure && t.poisonSure < t.poisoned, t.poisonOdd*2 > t.poisoned, t.poisoned*8 > t.scanned:
 		d |= kernel.DoubtPoison
-		s.warn("%d of %d pages claim a memory error by PG_hwpoison, and %d of them are in use, so it is not believed: they are kept", t.poisoned, t.scanned, t.poisonUsed)
+		s.warn("%d of %d pages claim a memory error by PG_hwpoison, but only %d look like it, and %d are in use or free, so it is not believed: they are kept", t.poisoned, t.scanned, t.poisonSure, t.poisonOdd)
+	}
+	if s.pinOffline > 0 {
+		d |= kernel.DoubtOffline
+		s.warn("%d pages that hold page tables or struct pages are out of use by PAGE_OFFLINE_MAPCOUNT_VALUE, so it is not believed: such pages are kept", s.pinOffline)
 	}
 	return d
 }
@@ -142,6 +160,9 @@ func (s *scan) judge() {
 		{t.oddSlab, "%d pages on LRU lists are slab by PG_slab: they are kept"},
 		{t.headless, "%d tails of compound pages have no head before them: they are kept"},
 		{t.loose * uint64(s.opt.Level&LevelUser/LevelUser), "%d compound pages of files are on no LRU list and not known as hugetlb: they are kept"},
+		{t.poisonHint, "%d pages have the flag that is PG_hwpoison by the other flags: if it tells of memory errors, they are kept"},
+		{t.unacceptedHint * uint64(s.opt.Level&LevelFree/LevelFree), "%d blocks look like ones that the guest did not accept yet, of which VMCOREINFO does not tell: they are kept"},
+		{t.idleOffline, "%d pages are out of use by PAGE_OFFLINE_MAPCOUNT_VALUE, but nobody refers to them: they are kept"},
 		{t.noOrder, "%d compound pages have no usable order: all but their first page is kept"},
 	} {
 		if w.n > 0 {

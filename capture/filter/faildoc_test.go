@@ -70,16 +70,12 @@ func (e *effects) table() string {
 		return strings.Join(slices.Sorted(maps.Keys(m)), ", ")
 	}
 	var b strings.Builder
-	b.WriteString("| key of VMCOREINFO | missing: kept as well | wrong: at most kept as well | said |\n|---|---|---|---|\n")
+	b.WriteString("| key of VMCOREINFO | missing: kept as well | wrong: at most kept as well |\n|---|---|---|\n")
 	for _, key := range slices.Sorted(maps.Keys(e.wrong)) {
 		if len(e.missing[key])+len(e.wrong[key]) == 0 {
 			continue
 		}
-		said := "yes"
-		if silent[key] != "" {
-			said = "not always: " + silent[key]
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", key, words(e.missing[key]), words(e.wrong[key]), said)
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", key, words(e.missing[key]), words(e.wrong[key]))
 	}
 	return b.String()
 }

@@ -164,6 +164,9 @@ func (s *scan) drop(d run) {
 			s.res.Counts[d.class]++
 		case !s.image.Has(pfn):
 			s.pinHits++
+			if d.class == Offline {
+				s.pinOffline++
+			}
 		}
 	}
 }

@@ -21,19 +21,20 @@ type scan struct {
 	layout *kernel.PageLayout
 	memmap *kernel.MemMap
 
-	pinned   *pfnset.Set // never dropped
-	image    *pfnset.Set // the part of pinned that is the kernel image
-	first    *pfnset.Set // to go first, beside pinned
-	slab     *pfnset.Set
-	shared   *pfnset.Set // pages of struct pages that are mapped more than once
-	pinHits  uint64      // pinned pages, not of the image, that looked droppable
-	total    tally
-	doubt    kernel.Doubt
-	open     run // of a compound page that reaches beyond the section taken last
-	done     uint64
-	told     uint64
-	garbage  int
-	unreadBy error
+	pinned     *pfnset.Set // never dropped
+	image      *pfnset.Set // the part of pinned that is the kernel image
+	first      *pfnset.Set // to go first, beside pinned
+	slab       *pfnset.Set
+	shared     *pfnset.Set // pages of struct pages that are mapped more than once
+	pinHits    uint64      // pinned pages, not of the image, that looked droppable
+	pinOffline uint64      // of these, as out of use
+	total      tally
+	doubt      kernel.Doubt
+	open       run // of a compound page that reaches beyond the section taken last
+	done       uint64
+	told       uint64
+	garbage    int
+	unreadBy   error
 }
 
 func (s *scan) warn(format string, a ...any) {
@@ -79,6 +80,12 @@ func (s *scan) lookForFirst(ctx context.Context, r vmcore.Reader) error {
 		return err
 	}
 	s.res.Keep, s.res.Warnings = s.res.RAM.Clone(), warnings
+	if n := s.res.Counts[Offline]; n > 0 {
+		s.warn("%d pages that a balloon or a hypervisor driver took out of use are kept: at this level they go only where PG_hwpoison is exported", n)
+	}
+	if n := s.total.poisonHint; n > 0 {
+		s.warn("%d pages have the flag that is PG_hwpoison by the other flags: if it tells of memory errors, they are kept", n)
+	}
 	clear(s.res.Counts)
 	return nil
 }
@@ -105,7 +112,7 @@ func (s *scan) decideAll(ctx context.Context, r vmcore.Reader) error {
 		s.layout = s.layout.Without(d)
 		s.res.Keep = s.res.RAM.Clone()
 		clear(s.res.Counts)
-		s.total, s.garbage, s.pinHits, s.done, s.open = tally{}, 0, 0, 0, run{}
+		s.total, s.garbage, s.pinHits, s.pinOffline, s.done, s.open = tally{}, 0, 0, 0, 0, run{}
 	}
 }
 
@@ -158,7 +165,7 @@ func (s *scan) understand(ctx context.Context, r vmcore.Reader) (bool, error) {
 			s.warn("%s", u)
 		}
 	}
-	if n := s.memmap.Bad + s.memmap.Absent; n > 0 && s.opt.Level > LevelZero {
+	if n := s.memmap.Bad + s.memmap.Absent; n > 0 && s.judges() {
 		s.warn("%d of %d memory sections with RAM have no usable struct pages %s: their pages are kept",
 			n, n+len(s.memmap.Sections), brackets(s.memmap.FirstBad))
 	}

@@ -95,7 +95,7 @@ func (w *worker) scan(ctx context.Context, p *part) {
 		p.settle(min(c.end, sec.End))
 	}
 	// garbage would be judged by chance
-	if t := &p.tally; t.implausible*8 > t.scanned || p.broken() >= maxBroken || t.badOrder+t.crooked+p.broken() > maxCrooked {
+	if t := &p.tally; t.implausible*8 > t.scanned-t.blank || p.broken() >= maxBroken || t.badOrder+t.crooked+p.broken() > maxCrooked {
 		p.drops, p.garbage, p.open = p.drops[:0], true, run{}
 	}
 	if len(p.keep) > 0 {

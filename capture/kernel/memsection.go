@@ -80,7 +80,72 @@ func (g *sparse) decode(s *Space, array uint64, extreme bool) *MemMap {
 			}
 		}
 	}
+	g.agree(s, m)
 	return m
+}
+
+// vmemmapAlign is what the array of all struct pages is aligned to, on x86-64 always.
+const vmemmapAlign = 1 << 30
+
+// agree takes out the sections whose struct pages lie elsewhere than in the one array
+// that all sections share where there is a virtual memory map. Without one, their
+// struct pages are in the direct map, as mem_section itself is, and need not agree.
+func (g *sparse) agree(s *Space, m *MemMap) {
+	votes := map[uint64]int{}
+	for _, sec := range m.Sections {
+		base := sec.Map - sec.Start*g.page
+		if votes[base]++; votes[base] == 1 && base%vmemmapAlign == 0 {
+			votes[base]++
+		}
+	}
+	if v, ok := g.info.Symbol("vmemmap"); ok {
+		votes[v]++
+	}
+	var base uint64
+	most, tie := 0, false
+	for b, n := range votes {
+		if n > most {
+			base, most, tie = b, n, false
+		} else if n == most {
+			tie = true
+		}
+	}
+	if tie || len(votes) < 2 {
+		return
+	}
+	kept := m.Sections[:0:0]
+	for _, sec := range m.Sections {
+		if sec.Map-sec.Start*g.page == base {
+			kept = append(kept, sec)
+		}
+	}
+	if len(kept) == 0 || len(m.Tables) == 0 {
+		return
+	}
+	table := m.Tables[len(m.Tables)-1].VA
+	at, _, err1 := s.Translate(table)
+	first := kept[0]
+	pa, _, err2 := s.Translate(first.Map + g.mapped(first)*g.page)
+	if err1 != nil || err2 != nil || first.Map+g.mapped(first)*g.page-pa == table-at {
+		return
+	}
+	if n := len(m.Sections) - len(kept); n > 0 {
+		m.Bad += n
+		if m.FirstBad == "" {
+			m.FirstBad = fmt.Sprintf("%d sections have struct pages elsewhere than in the array at %#x that the others share", n, base)
+		}
+	}
+	m.Sections = kept
+}
+
+// mapped is the first page of RAM in a section, counted from the section's start.
+func (g *sparse) mapped(sec Section) uint64 {
+	for _, ram := range g.ram {
+		if start, end := pfns(ram, g.info.PageSize); end > sec.Start {
+			return max(start, sec.Start) - sec.Start
+		}
+	}
+	return 0
 }
 
 // sectionReader reads mem_section entries in order, a page of them at once.

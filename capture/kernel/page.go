@@ -2,8 +2,10 @@ package kernel
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/bits"
+	"strings"
 )
 
 // PageLayout knows how a kernel lays out and marks struct page. Its methods
@@ -23,7 +25,11 @@ type PageLayout struct {
 
 	lru, privateBit, swapcache, slab, hwpoison uint64 // masks; 0: no such bit
 	reserved, headMask, swapbacked             uint64
-	special                                    uint64 // all masks
+	special                                    uint64   // all masks
+	inFree                                     uint64   // of these, what no page inside a free block has
+	poisonHint                                 uint64   // where PG_hwpoison should be, if it is not there
+	poisonUnsure                               bool     // it is where it should not be, though it may
+	unaccepted                                 pageType // where VMCOREINFO does not tell of it
 	types                                      pageTypes
 	slabKnown                                  bool
 
@@ -54,6 +60,9 @@ func (t pageType) is(mapcount uint32) bool { return t.value != 0 && mapcount>>t.
 // is missing without which no page could be judged.
 func NewPageLayout(info *Info) (*PageLayout, error) {
 	l := &PageLayout{order: -1, dtor: -1, pageShift: uint(bits.TrailingZeros64(info.PageSize))}
+	info, known, said := believable(info)
+	l.Unknown = said
+	l.unaccepted = unacceptedHint(info, known)
 	size, ok := info.Size("page")
 	if !ok || size < minStructPage || size > maxStructPage || size%8 != 0 {
 		return nil, fmt.Errorf("layout of struct page of kernel %s: SIZE(page) is %d or missing", info.Release, size)
@@ -71,6 +80,9 @@ func NewPageLayout(info *Info) (*PageLayout, error) {
 		{&l.head, 8, []string{"page.compound_info", "page.compound_head"}}, // renamed in 7.1
 	} {
 		off, err := l.member(info, m.width, m.names...)
+		if err != nil && len(said) > 0 {
+			err = errors.New(strings.Join(said, "; "))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("layout of struct page of kernel %s: %w", info.Release, err)
 		}
@@ -81,11 +93,13 @@ func NewPageLayout(info *Info) (*PageLayout, error) {
 		l.refcount, l.hasRefcount = off, true
 	}
 	l.readBits(info)
+	l.readPoison(info, known)
+	l.shared(info)
 	l.readTypes(info)
 	l.readCompound(info)
 	_, mask := info.Offset("page.compound_info")
 	l.pointers = !mask
-	l.special = l.lru | l.swapcache | l.slab | l.hwpoison | l.reserved | l.headMask
+	l.mark()
 	return l, nil
 }
 
@@ -105,6 +119,12 @@ func (l *PageLayout) member(info *Info, width uint64, names ...string) (int, err
 		return int(off), nil
 	}
 	return 0, fmt.Errorf("VMCOREINFO has no OFFSET(%s)", names[0])
+}
+
+// mark collects the flags that make a page special.
+func (l *PageLayout) mark() {
+	l.inFree = l.lru | l.swapcache | l.slab | l.hwpoison | l.reserved | l.headMask
+	l.special = l.inFree | l.poisonHint
 }
 
 func (l *PageLayout) unknown(format string, a ...any) {
@@ -161,13 +181,27 @@ func (l *PageLayout) IsUnaccepted(p []byte) bool {
 	return l.types.unaccepted.is(l.t(p)) && !l.IsSlab(p) && (!l.hasRefcount || l.refs(p) == 0)
 }
 
-// IsOffline tells that a balloon or hypervisor driver took the page out of use.
-func (l *PageLayout) IsOffline(p []byte) bool {
-	return l.types.offline.is(l.t(p)) && !l.IsSlab(p) && l.f(p)&l.lru == 0
+// HintsUnaccepted is the same for a kernel whose VMCOREINFO does not tell of such pages,
+// by what other kernels have.
+func (l *PageLayout) HintsUnaccepted(p []byte) bool {
+	return l.unaccepted.is(l.t(p)) && !l.IsSlab(p) && (!l.hasRefcount || l.refs(p) == 0)
 }
 
-// IsPoisoned tells that the page had a memory error.
-func (l *PageLayout) IsPoisoned(p []byte) bool { return l.f(p)&l.hwpoison != 0 }
+// IsOffline tells that a balloon or hypervisor driver took the page out of use, and
+// refers to it, as those do.
+func (l *PageLayout) IsOffline(p []byte) bool {
+	return l.saysOffline(p) && (!l.hasRefcount || l.refs(p) > 0)
+}
+
+// IsIdleOffline tells that the page says to be out of use, but that nobody refers to
+// it.
+func (l *PageLayout) IsIdleOffline(p []byte) bool {
+	return l.saysOffline(p) && l.hasRefcount && l.refs(p) == 0
+}
+
+func (l *PageLayout) saysOffline(p []byte) bool {
+	return l.types.offline.is(l.t(p)) && !l.IsSlab(p) && l.f(p)&l.lru == 0
+}
 
 // IsAnon tells that the page is anonymous memory of a process: its mapping is
 // the address of a kernel object with bit 0 set (include/linux/page-flags.h,

@@ -15,13 +15,8 @@ func (l *PageLayout) readBits(info *Info) {
 		return 1 << n
 	}
 	l.lru, l.privateBit = bit("PG_lru"), bit("PG_private")
-	l.slab, l.hwpoison = bit("PG_slab"), bit("PG_hwpoison")
+	l.slab = bit("PG_slab")
 	l.reserved = l.privateBit >> 1
-	// in all kernels it comes behind them; lower bits of page[1].flags are others
-	if l.hwpoison != 0 && l.hwpoison <= l.privateBit|1<<7 {
-		l.hwpoison = 0
-		l.unknown("PG_hwpoison is a bit that cannot be: pages with memory errors are kept")
-	}
 	// PG_swapcache shares its bit with others; with PG_swapbacked it is sure
 	if c, b := bit("PG_swapcache"), bit("PG_swapbacked"); c != 0 && b != 0 {
 		l.swapcache, l.swapbacked = c|b, b
@@ -43,7 +38,6 @@ func (l *PageLayout) readBits(info *Info) {
 	default:
 		l.headMask = uint64(m)
 	}
-	l.shared(info)
 }
 
 // shared takes back the flags that claim the same bit: one of the numbers is
@@ -88,6 +82,10 @@ func (l *PageLayout) readTypes(info *Info) {
 			return pageType{}
 		}
 		if v > math.MaxUint32 || v < math.MinInt32 || int32(v) >= -1 {
+			l.unknown("%s is %d, which cannot be: these pages are kept", name, v)
+			return pageType{}
+		}
+		if uint32(v) == 0xff<<24 { // counts below 0 begin so
 			l.unknown("%s is %d, which cannot be: these pages are kept", name, v)
 			return pageType{}
 		}

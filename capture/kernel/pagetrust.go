@@ -11,11 +11,12 @@ type Doubt uint8
 
 // What can be doubted; see [PageLayout.Without].
 const (
-	DoubtFree   Doubt = 1 << iota // blocks of the buddy allocator
-	DoubtCache                    // page cache
-	DoubtHuge                     // hugetlb pages
-	DoubtPoison                   // pages with a memory error
-	DoubtSwap                     // pages of the swap cache
+	DoubtFree    Doubt = 1 << iota // blocks of the buddy allocator
+	DoubtCache                     // page cache
+	DoubtHuge                      // hugetlb pages
+	DoubtPoison                    // pages with a memory error
+	DoubtSwap                      // pages of the swap cache
+	DoubtOffline                   // pages that a balloon took
 )
 
 // Without returns a layout that does not recognise what is in doubt.
@@ -36,7 +37,10 @@ func (l *PageLayout) Without(d Doubt) *PageLayout {
 	if d&DoubtPoison != 0 {
 		c.hwpoison = 0
 	}
-	c.special = c.lru | c.swapcache | c.slab | c.hwpoison | c.reserved | c.headMask
+	if d&DoubtOffline != 0 {
+		c.types.offline = pageType{}
+	}
+	c.mark()
 	return &c
 }
 
@@ -48,7 +52,7 @@ func (l *PageLayout) IsBlank(p []byte) bool {
 // IsInFree tells that the page may lie inside a block of free pages: it says
 // nothing of its own, and nobody refers to it.
 func (l *PageLayout) IsInFree(p []byte) bool {
-	return l.f(p)&l.special == 0 && l.t(p) == ^uint32(0) && p[l.head]&1 == 0 && (!l.hasRefcount || l.refs(p) == 0)
+	return l.f(p)&l.inFree == 0 && l.t(p) == ^uint32(0) && p[l.head]&1 == 0 && (!l.hasRefcount || l.refs(p) == 0)
 }
 
 // FreeRun is how many of the struct pages in b, from its start on, may lie
@@ -62,7 +66,7 @@ func (l *PageLayout) FreeRun(b []byte) (n uint64) {
 	}
 	for size := int(l.Size); len(b) >= size; b = b[size:] {
 		p := b[:size]
-		if le.Uint64(p[flags:])&l.special != 0 || le.Uint32(p[mapcount:]) != ^uint32(0) || p[head]&1 != 0 || le.Uint32(p[refcount:]) != want {
+		if le.Uint64(p[flags:])&l.inFree != 0 || le.Uint32(p[mapcount:]) != ^uint32(0) || p[head]&1 != 0 || le.Uint32(p[refcount:]) != want {
 			break
 		}
 		n++

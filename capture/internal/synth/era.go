@@ -49,7 +49,7 @@ var V66 = func() Era {
 // V612 is like 6.12: one type for each page, in the top byte; no PG_slab.
 var V612 = Era{
 	Release: "6.12.0-synth",
-	LRU:     5, Waiters: 7, Slab: -1, Reserved: 13, Private: 14, Head: 6, Swapcache: 10, Swapbacked: 17, HWPoison: 21,
+	LRU:     5, Waiters: 7, Slab: -1, Reserved: 13, Private: 14, Head: 6, Swapcache: 10, Swapbacked: 17, HWPoison: 20,
 	Buddy: -0x10000000, Offline: -0x0f000000, HugetlbType: -0x0c000000, SlabType: -0x0b000000,
 	HugetlbFlag: -1, OrderInFlags: true,
 	CompoundKey:  "compound_head",
@@ -62,5 +62,6 @@ var V71 = func() Era {
 	e := V612
 	e.Release, e.CompoundKey, e.Unaccepted = "7.1.0-synth", "compound_info", -0x09000000
 	e.SectionFlags, e.VmemmapSymbol = 0x2f, true
+	e.HWPoison = 21
 	return e
 }()
