@@ -181,26 +181,42 @@ func (s *save) describe() {
 	if base, ok := info.Number("phys_base"); ok {
 		s.meta.PhysBase = base
 	}
-	u, err := uname(s.src, info)
-	if err == nil {
-		s.meta.Uname, s.named = u, true
-	} else if s.meta.Uname.Release == "" {
+	if err := s.ask(info); err != nil && s.meta.Uname.Release == "" {
 		s.meta.Uname.Release = info.Release
 		s.warn("the kernel's own name: %v", err)
 	}
 }
 
-func uname(src vmcore.Source, info *kernel.Info) (vmcore.Uname, error) {
+// ask takes from the kernel's memory what VMCOREINFO may have wrong or lacks: its
+// phys_base and its name. The error is that of the name.
+func (s *save) ask(info *kernel.Info) error {
+	u, base, err := identity(s.src, info)
+	if base != nil {
+		s.meta.PhysBase = *base
+	}
+	if err == nil {
+		s.meta.Uname, s.named = u, true
+	}
+	return err
+}
+
+// identity reads the kernel's name from its memory. base is the phys_base that leads
+// there, nil where there is none.
+func identity(src vmcore.Source, info *kernel.Info) (u vmcore.Uname, base *int64, err error) {
 	mem, err := src.NewReader()
 	if err != nil {
-		return vmcore.Uname{}, err
+		return u, nil, err
 	}
 	defer mem.Close()
 	space, err := kernel.NewSpace(info, src.Machine(), mem)
 	if err != nil {
-		return vmcore.Uname{}, err
+		return u, nil, err
 	}
-	return kernel.ReadUname(info, space)
+	if b, ok := space.PhysBase(); ok {
+		base = &b
+	}
+	u, err = kernel.ReadUname(info, space)
+	return u, base, err
 }
 
 // CheckAddresses returns an error when src claims RAM at addresses so high that

@@ -15,6 +15,21 @@ import (
 	"github.com/gokdump/gokdump/capture/vmcore"
 )
 
+// A dump's header has the phys_base by which the page tables were found, not the one
+// that VMCOREINFO has wrong.
+func TestSaveMendedPhysBase(t *testing.T) {
+	for _, wrong := range []string{"", "NUMBER(phys_base)=8192\n"} {
+		m := synth.New(synth.Options{KASLR: 0x1a000000, Drop: []string{"NUMBER(phys_base)"}, Extra: wrong})
+		out := new(memOutput)
+		if _, err := Save(t.Context(), m.Source(), out, SaveOptions{Level: 31, Codec: codec.None}); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.open(t).Header().PhysBase; got != int64(m.PhysBase) {
+			t.Errorf("VMCOREINFO with %q: phys_base %#x in the header, want %#x", wrong, got, m.PhysBase)
+		}
+	}
+}
+
 // memOutput is a file in memory on a disk of limit bytes.
 type memOutput struct {
 	mu    sync.Mutex

@@ -88,7 +88,7 @@ func (s *save) opens(k vmcore.Source) error {
 	if err != nil {
 		return err
 	}
-	_, err = uname(k, info)
+	_, _, err = identity(k, info)
 	return err
 }
 

@@ -72,6 +72,17 @@ func makeX86(info *Info, top uint64, base int64, l5 bool, sme uint64) (*x86, err
 	return a, nil
 }
 
+// PhysBase is the phys_base of the kernel, by which its image's addresses become
+// physical ones: VMCOREINFO's where the page tables bear it out, or what was found in
+// its place. ok is false for an architecture that has none.
+func (s *Space) PhysBase() (base int64, ok bool) {
+	a, ok := s.arch.(*x86)
+	if !ok {
+		return 0, false
+	}
+	return int64(x86StartKernelMap - a.delta), true
+}
+
 func (a *x86) geometry() (uint64, []level) { return a.root, a.lv }
 func (a *x86) kernel(va uint64) bool       { return va >= a.lowest }
 

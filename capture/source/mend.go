@@ -143,8 +143,8 @@ func (m *mending) header(h *vmcore.KdumpHeader) (changed bool) {
 			m.uname.Sysname, m.uname.Release, m.uname.Machine)
 		h.Uname, changed = *m.uname, true
 	}
-	if base, ok := m.info.Number("phys_base"); ok && base != h.PhysBase {
-		m.say("the header's phys_base is %#x: VMCOREINFO's is %#x", h.PhysBase, base)
+	if base, ok := m.space.PhysBase(); ok && base != h.PhysBase {
+		m.say("the header's phys_base is %#x: the memory's is %#x", h.PhysBase, base)
 		h.PhysBase, changed = base, true
 	}
 	return changed
