@@ -41,7 +41,7 @@ test: ## everything, from nothing: what CI runs
 	@$(MAKE) --no-print-directory test-matrix-short
 
 .PHONY: test-unit
-test-unit: ## unit tests and tests of the commands; needs nothing but Go
+test-unit: ## unit tests, tests of the commands and of the targets with their servers
 	$(GO) test ./...
 
 .PHONY: test-vm

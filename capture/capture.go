@@ -24,6 +24,11 @@ const (
 	ReportName     = "report.json"
 	ReadmeName     = "README.txt"
 	CaptureLogName = "capture.log"
+
+	// Where files can be written from front to back only, the dump is a flattened
+	// stream; makedumpfile's users know this name.
+	FlatName        = "vmcore.flat"
+	PartialFlatName = "vmcore-partial.flat"
 )
 
 // EncryptedSuffix follows the names of the dump and the log where they are

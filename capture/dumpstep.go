@@ -6,22 +6,29 @@ import (
 	"fmt"
 
 	"github.com/gokdump/gokdump/capture/codec"
+	"github.com/gokdump/gokdump/capture/target"
+	"github.com/gokdump/gokdump/capture/vmcore"
 )
 
 // saveDump filters the core into the dump file. Only a dump that was read back
 // and is durable gets the name vmcore; one that was cut short gets another, and
-// one that is of no use stays .incomplete.
+// one that is of no use stays .incomplete. A target that takes files from front to
+// back only gets a flattened stream.
 func (r *run) saveDump(ctx context.Context) error {
 	id, err := codec.Parse(r.rep.Codec)
 	if err != nil {
 		return err
 	}
-	f, err := r.secret.Create(r.secretName(DumpName))
+	name, partial, save := DumpName, PartialName, Save
+	if target.IsSequential(r.secret) {
+		name, partial, save = FlatName, PartialFlatName, saveFlat
+	}
+	f, err := r.secret.Create(r.secretName(name))
 	if err != nil {
 		return err
 	}
 	defer f.Abandon()
-	res, err := Save(ctx, r.src, f, SaveOptions{
+	res, err := save(ctx, r.src, f, SaveOptions{
 		Level:   r.rep.Level,
 		Codec:   id,
 		Workers: r.cfg.Plan.Dump.Workers,
@@ -38,14 +45,14 @@ func (r *run) saveDump(ctx context.Context) error {
 			return err
 		}
 		r.rep.Result = Complete
-		r.wrote(f)
+		r.saved(f, res)
 		return nil
 	}
-	if err := f.CommitAs(r.secretName(PartialName)); err != nil {
+	if err := f.CommitAs(r.secretName(partial)); err != nil {
 		return errors.Join(res.Cause, err)
 	}
 	r.rep.Result = Partial
-	r.wrote(f)
+	r.saved(f, res)
 	cause := res.Cause
 	if cause == nil {
 		cause = errors.New("the dump was cut short")
@@ -54,6 +61,23 @@ func (r *run) saveDump(ctx context.Context) error {
 		cause = fmt.Errorf("%w; too little was saved for the usual tools to open it", cause)
 	}
 	return cause
+}
+
+// saveFlat is [SaveFlat] for files.
+func saveFlat(ctx context.Context, src vmcore.Source, out SaveOutput, opt SaveOptions) (*SaveResult, error) {
+	res, err := SaveFlat(ctx, src, out.(target.File), false, opt)
+	// It cannot be read back. A stream in which nothing essential is missing opens.
+	res.Opens = err == nil && res.EssentialMissing == 0
+	return res, err
+}
+
+// saved notes a dump that has its name.
+func (r *run) saved(f target.File, res *SaveResult) {
+	r.wrote(f)
+	r.rep.VerifiedPages = res.VerifiedPages
+	if p, ok := f.(target.Prover); ok {
+		r.rep.Proof = p.Proof()
+	}
 }
 
 // note takes what Save tells into the report.

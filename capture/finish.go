@@ -4,6 +4,8 @@ import (
 	"errors"
 	"maps"
 	"slices"
+
+	"github.com/gokdump/gokdump/capture/target"
 )
 
 // finish writes what is said about the capture. README.txt comes before
@@ -13,6 +15,11 @@ func (r *run) finish() {
 	r.rep.Finished = r.now().UTC()
 	if r.dir == nil {
 		return
+	}
+	if w, ok := r.dir.(target.Warner); ok {
+		for _, text := range w.Warnings() {
+			r.warn("target: %s", text)
+		}
 	}
 	var errs []error
 	if r.cfg.CaptureLog != nil {

@@ -26,8 +26,12 @@ type heldFile struct {
 }
 
 // hold writes the small files in advance. Failing here costs nothing yet: the
-// file is tried again at the end.
+// file is tried again at the end. Where files are written from front to back, what
+// is there cannot be replaced, and so is not written in advance.
 func (r *run) hold() {
+	if target.IsSequential(r.dir) {
+		return
+	}
 	for _, h := range holdSizes {
 		if h.name == CaptureLogName && r.cfg.CaptureLog == nil {
 			continue

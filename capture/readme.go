@@ -18,7 +18,11 @@ func readme(r *Report) string {
 	}
 	switch r.Result {
 	case Complete:
-		row("Result", "COMPLETE: the dump was written, read back and synced")
+		how := "read back and synced"
+		if r.Proof != "" {
+			how = "and is confirmed by " + r.Proof
+		}
+		row("Result", "COMPLETE: the dump was written, %s", how)
 	case Partial:
 		row("Result", "PARTIAL: %d pages that belong into the dump are not in it (%s: %s)",
 			r.LeftOutPages+r.UnreadablePages, r.FailedStep, r.Error)
@@ -75,7 +79,7 @@ func (r *Report) writeFiles(b *strings.Builder) (dumpName string) {
 			note = "the crashed kernel's log"
 		case CaptureLogName:
 			note = "the log of the kernel that captured"
-		case DumpName, PartialName:
+		case DumpName, PartialName, FlatName, PartialFlatName:
 			dumpName = f.Name
 			note = fmt.Sprintf("its memory: %d pages, level %d, %s", r.StoredPages, r.Level, r.Codec)
 		}
@@ -124,6 +128,13 @@ func (r *Report) writeHowTo(b *strings.Builder, dump string) {
 	fmt.Fprintf(b, "\nTo open the dump\n----------------\n")
 	if plain, ok := strings.CutSuffix(dump, EncryptedSuffix); ok {
 		fmt.Fprintf(b, "It is encrypted. On a machine that has the private key, in this directory:\n\n    kdump-vmcore decrypt -i KEYFILE .\n\n")
+		dump = plain
+	}
+	if dump == FlatName || dump == PartialFlatName {
+		plain := strings.TrimSuffix(dump, ".flat")
+		fmt.Fprintf(b, "%s is in the flattened format, since the target takes files from front to back\nonly. Make a plain dump of it first, with one of these:\n\n", dump)
+		fmt.Fprintf(b, "    kdump-vmcore convert -R %s < %s\n", plain, dump)
+		fmt.Fprintf(b, "    makedumpfile -R %s < %s\n\n", plain, dump)
 		dump = plain
 	}
 	fmt.Fprintf(b, "The debug symbols must be those of exactly this kernel (on Debian the package\nlinux-image-%s-dbg has them):\n\n", r.Kernel)

@@ -60,7 +60,12 @@ type Report struct {
 	LeftOutPages    uint64 `json:"left_out_pages,omitempty"`
 	UnreadablePages uint64 `json:"unreadable_pages,omitempty"`
 	PageSize        uint64 `json:"page_size,omitempty"`
-	CPUs            int    `json:"cpus,omitempty"` // with registers in the dump
+	// VerifiedPages were read back and decoded after writing. Where nothing can
+	// be read back, Proof says what confirms that the target has what was
+	// written.
+	VerifiedPages uint64 `json:"verified_pages,omitempty"`
+	Proof         string `json:"proof,omitempty"`
+	CPUs          int    `json:"cpus,omitempty"` // with registers in the dump
 
 	// Encrypted: the dump and the log can be read with a private key only.
 	Encrypted bool   `json:"encrypted,omitempty"`

@@ -16,7 +16,9 @@ import (
 	"github.com/gokdump/gokdump/capture/vmcore"
 )
 
-// SaveOutput is the file that [Save] writes; a target.File is one.
+// SaveOutput is the file that [Save] writes; a target.File is one. One that also
+// has the method Doubtful() bool, and says true after writing, is read back whole:
+// what it confirmed while it was written may be lost.
 type SaveOutput interface {
 	io.WriterAt
 	io.ReaderAt

@@ -57,7 +57,7 @@ func (s *save) verify(ctx context.Context) error {
 	case s.opt.VerifyMust:
 		opt.MustEvery = 1
 	}
-	if s.opt.VerifyAll {
+	if d, ok := s.out.(interface{ Doubtful() bool }); s.opt.VerifyAll || ok && d.Doubtful() {
 		opt.Every, opt.MustEvery = 1, 1
 	}
 	check, err := dump.Verify(ctx, k, opt)

@@ -29,6 +29,9 @@ func (t *Target) Create(name string) (target.File, error) {
 	return f, nil
 }
 
+// Sequential tells whether the target below takes files from front to back only.
+func (t *Target) Sequential() bool { return target.IsSequential(t.Target) }
+
 // Sub implements [target.Target].
 func (t *Target) Sub(name string) (target.Target, error) {
 	sub, err := t.Target.Sub(name)

@@ -1,14 +1,17 @@
 // Package target is where the bytes of a capture go: a directory on a mounted
-// file system or on the host.
+// file system or on the host. Its sub-packages are the places that are reached
+// over a network without a mount.
 //
 // The package owns names, permissions, durability and the bound on dirty page
 // cache. A file is NAME.incomplete until it is proven whole and committed; only
 // then does it carry its name. The package never looks at what it stores, never
 // mounts anything, and deletes what a capture saved only when it is told to, name by
-// name ([Past]). Facts: open(2),
-// rename(2), fsync(2), sync_file_range(2), posix_fadvise(2).
+// name ([Past]). Facts: open(2), rename(2), fsync(2), sync_file_range(2),
+// posix_fadvise(2).
 //
-// Every target must pass the suite in targettest.
+// Every target must pass the suite in targettest. Not every place can do all
+// that a disk can; what it cannot is said by [Sequential] and by errors that
+// wrap errors.ErrUnsupported, never by silence.
 package target
 
 import (
@@ -42,7 +45,8 @@ type Target interface {
 	// is taken, and one that wraps [ErrName] for a bad name.
 	Sub(name string) (Target, error)
 	// Free is the number of bytes that the target can still take from an
-	// ordinary user.
+	// ordinary user. Where that cannot be known, the error wraps
+	// errors.ErrUnsupported.
 	Free() (uint64, error)
 	// Close gives the target's resources back. All files must be committed or
 	// abandoned before.
@@ -83,8 +87,42 @@ type File interface {
 	Name() string
 }
 
-// CheckName refuses with an error that wraps [ErrName] what could leave the target's directory or be mistaken for
-// an unfinished file.
+// Sequential is a Target whose files can be written from front to back only. Of
+// such a file, WriteAt at any place but the end, ReadAt, and Truncate to any but
+// the present size return errors that wrap errors.ErrUnsupported. A dump goes
+// there as a flattened stream.
+type Sequential interface {
+	Target
+	// Sequential tells whether it is so.
+	Sequential() bool
+}
+
+// IsSequential tells whether t is a [Sequential] target that says so.
+func IsSequential(t Target) bool {
+	s, ok := t.(Sequential)
+	return ok && s.Sequential()
+}
+
+// Warner is a Target that has met things that did not stop it, and that people
+// should know of all the same: a server that cannot sync, a connection that was
+// lost and made again.
+type Warner interface {
+	Target
+	// Warnings gives them, one line each, in the order in which they were met.
+	Warnings() []string
+}
+
+// Prover is a File that cannot be read back and whose Commit proves in another
+// way that the target has what was written.
+type Prover interface {
+	File
+	// Proof says how, as the object of "confirmed by": checksums of the server.
+	// It is empty when the file can be read back, or when nothing is proven.
+	Proof() string
+}
+
+// CheckName returns an error that wraps [ErrName] for a name that could leave the
+// target's directory or be mistaken for an unfinished file.
 func CheckName(name string) error {
 	const maxName = 255 - len(Incomplete) // NAME_MAX of Linux file systems
 	switch {

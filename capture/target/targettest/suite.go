@@ -22,29 +22,64 @@ import (
 // of use until the test ends.
 type Open func(t *testing.T) (target.Target, fs.FS)
 
-// Suite runs all tests, each with a target of its own.
-func Suite(t *testing.T, open Open) {
+// Lack is something that a kind of place cannot do. What a target lacks, the
+// suite sees refused, with an error that wraps errors.ErrUnsupported; it never
+// just leaves it out.
+type Lack uint
+
+const (
+	// Random: files are written from front to back and not read back; the target
+	// is [target.Sequential].
+	Random Lack = 1 << iota
+	// Traces: of a file that was not committed nothing is to be seen, under any
+	// name. There is no error to this.
+	Traces
+	// Modes: the place knows no permissions of files. There is no error to this.
+	Modes
+	// Rewriting: what a large file has taken is neither read back nor changed; a
+	// few MiB are.
+	Rewriting
+	// Space: nobody knows how much room there is.
+	Space
+)
+
+func (l Lack) has(x Lack) bool { return l&x != 0 }
+
+// suite is what the tests know of the kind of target.
+type suite struct{ lacks Lack }
+
+// Suite runs all tests, each with a target of its own. lacks says what the kind
+// of place cannot do.
+func Suite(t *testing.T, open Open, lacks ...Lack) {
+	var s suite
+	for _, l := range lacks {
+		s.lacks |= l
+	}
 	for _, tt := range []struct {
 		name string
 		test func(*testing.T, target.Target, fs.FS)
 	}{
-		{"NamesOfALife", testLife},
-		{"Abandon", testAbandon},
-		{"WriteAndWriteAt", testWrite},
-		{"Truncate", testTruncate},
-		{"Parallel", testParallel},
-		{"Large", testLarge},
-		{"NoOverwrite", testNoOverwrite},
-		{"CommitAs", testCommitAs},
-		{"Sub", testSub},
-		{"BadNames", testBadNames},
-		{"AfterTheEnd", testAfterEnd},
-		{"Free", testFree},
+		{"NamesOfALife", s.testLife},
+		{"Abandon", s.testAbandon},
+		{"WriteAndWriteAt", s.testWrite},
+		{"Truncate", s.testTruncate},
+		{"Parallel", s.testParallel},
+		{"Large", s.testLarge},
+		{"NoOverwrite", s.testNoOverwrite},
+		{"CommitAs", s.testCommitAs},
+		{"Sub", s.testSub},
+		{"BadNames", s.testBadNames},
+		{"AfterTheEnd", s.testAfterEnd},
+		{"Free", s.testFree},
+		{"Refusals", s.testRefusals},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tg, see := open(t)
 			if tg.String() == "" {
 				t.Error("the target has no name")
+			}
+			if got, want := target.IsSequential(tg), s.lacks.has(Random); got != want {
+				t.Errorf("the target is sequential: %v, want %v", got, want)
 			}
 			tt.test(t, tg, see)
 			if err := tg.Close(); err != nil {
@@ -86,7 +121,7 @@ func commit(t *testing.T, f target.File) {
 }
 
 // holds checks what others see under name.
-func holds(t *testing.T, see fs.FS, name string, want []byte) {
+func (s suite) holds(t *testing.T, see fs.FS, name string, want []byte) {
 	t.Helper()
 	got, err := fs.ReadFile(see, name)
 	if err != nil {
@@ -99,9 +134,19 @@ func holds(t *testing.T, see fs.FS, name string, want []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if fi.Mode().Perm() != 0o600 {
+	if !s.lacks.has(Modes) && fi.Mode().Perm() != 0o600 {
 		t.Errorf("%s has mode %v, want 0600: memory is secret", name, fi.Mode())
 	}
+}
+
+// trace checks what others see of a file called name that was not committed.
+func (s suite) trace(t *testing.T, see fs.FS, name string, want []byte) {
+	t.Helper()
+	if s.lacks.has(Traces) {
+		absent(t, see, name+target.Incomplete)
+		return
+	}
+	s.holds(t, see, name+target.Incomplete, want)
 }
 
 func absent(t *testing.T, see fs.FS, name string) {
@@ -118,7 +163,7 @@ func random(n int) []byte {
 	return p
 }
 
-func testLife(t *testing.T, tg target.Target, see fs.FS) {
+func (s suite) testLife(t *testing.T, tg target.Target, see fs.FS) {
 	f := create(t, tg, "vmcore")
 	if f.Name() != "vmcore"+target.Incomplete {
 		t.Errorf("Name before Commit is %q", f.Name())
@@ -133,15 +178,15 @@ func testLife(t *testing.T, tg target.Target, see fs.FS) {
 	if f.Name() != "vmcore" || f.Size() != 9 {
 		t.Errorf("after Commit: name %q, size %d", f.Name(), f.Size())
 	}
-	holds(t, see, "vmcore", []byte("something"))
+	s.holds(t, see, "vmcore", []byte("something"))
 	absent(t, see, "vmcore"+target.Incomplete)
 	if err := f.Abandon(); err != nil {
 		t.Errorf("Abandon after Commit: %v", err)
 	}
-	holds(t, see, "vmcore", []byte("something"))
+	s.holds(t, see, "vmcore", []byte("something"))
 }
 
-func testAbandon(t *testing.T, tg target.Target, see fs.FS) {
+func (s suite) testAbandon(t *testing.T, tg target.Target, see fs.FS) {
 	f := create(t, tg, "vmcore")
 	write(t, f, []byte("half"))
 	if err := f.Abandon(); err != nil {
@@ -151,15 +196,26 @@ func testAbandon(t *testing.T, tg target.Target, see fs.FS) {
 		t.Errorf("second Abandon: %v", err)
 	}
 	absent(t, see, "vmcore")
-	holds(t, see, "vmcore"+target.Incomplete, []byte("half"))
+	s.trace(t, see, "vmcore", []byte("half"))
 	if err := f.Commit(); !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("Commit after Abandon: %v", err)
 	}
 	absent(t, see, "vmcore")
 }
 
-func testWrite(t *testing.T, tg target.Target, see fs.FS) {
+func (s suite) testWrite(t *testing.T, tg target.Target, see fs.FS) {
 	f := create(t, tg, "f")
+	if s.lacks.has(Random) {
+		write(t, f, []byte("be"))
+		writeAt(t, f, []byte("mid"), 2)
+		write(t, f, []byte("gin"))
+		if f.Size() != 8 {
+			t.Errorf("Size = %d, want 8", f.Size())
+		}
+		commit(t, f)
+		s.holds(t, see, "f", []byte("bemidgin"))
+		return
+	}
 	writeAt(t, f, []byte("end"), 20)
 	write(t, f, []byte("be"))
 	writeAt(t, f, []byte("mid"), 10)
@@ -176,12 +232,20 @@ func testWrite(t *testing.T, tg target.Target, see fs.FS) {
 		t.Errorf("ReadAt over the end: %d, %v, want 3, EOF", n, err)
 	}
 	commit(t, f)
-	holds(t, see, "f", want)
+	s.holds(t, see, "f", want)
 }
 
-func testTruncate(t *testing.T, tg target.Target, see fs.FS) {
+func (s suite) testTruncate(t *testing.T, tg target.Target, see fs.FS) {
 	f := create(t, tg, "f")
 	writeAt(t, f, random(10000), 0)
+	if s.lacks.has(Random) {
+		if err := f.Truncate(10000); err != nil {
+			t.Errorf("Truncate to the present size: %v", err)
+		}
+		commit(t, f)
+		s.holds(t, see, "f", random(10000))
+		return
+	}
 	if err := f.Truncate(5000); err != nil {
 		t.Fatalf("Truncate: %v", err)
 	}
@@ -192,12 +256,16 @@ func testTruncate(t *testing.T, tg target.Target, see fs.FS) {
 		t.Errorf("Size = %d, want 6000", f.Size())
 	}
 	commit(t, f)
-	holds(t, see, "f", append(random(10000)[:5000], make([]byte, 1000)...))
+	s.holds(t, see, "f", append(random(10000)[:5000], make([]byte, 1000)...))
 }
 
-func testParallel(t *testing.T, tg target.Target, see fs.FS) {
+func (s suite) testParallel(t *testing.T, tg target.Target, see fs.FS) {
 	f := create(t, tg, "f")
 	want := random(1 << 20)
+	if s.lacks.has(Random) {
+		s.testParallelFiles(t, tg, see)
+		return
+	}
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
@@ -218,23 +286,82 @@ func testParallel(t *testing.T, tg target.Target, see fs.FS) {
 		t.Errorf("Size = %d, want %d", f.Size(), len(want))
 	}
 	commit(t, f)
-	holds(t, see, "f", want)
+	s.holds(t, see, "f", want)
+}
+
+// testParallelFiles writes several files at the same time.
+func (s suite) testParallelFiles(t *testing.T, tg target.Target, see fs.FS) {
+	var wg sync.WaitGroup
+	for i := range 4 {
+		f := create(t, tg, string(rune('a'+i)))
+		wg.Go(func() {
+			for p := random(1<<20 + i); len(p) > 0; p = p[min(5000, len(p)):] {
+				if _, err := f.Write(p[:min(5000, len(p))]); err != nil {
+					t.Errorf("Write: %v", err)
+					return
+				}
+			}
+			if err := f.Commit(); err != nil {
+				t.Errorf("Commit: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range 4 {
+		s.holds(t, see, string(rune('a'+i)), random(1<<20+i))
+	}
 }
 
 // testLarge writes enough to come by whatever a target does every few MiB.
-func testLarge(t *testing.T, tg target.Target, see fs.FS) {
+func (s suite) testLarge(t *testing.T, tg target.Target, see fs.FS) {
 	f := create(t, tg, "f")
 	want := random(20<<20 + 77)
 	for off := 0; off < len(want); off += 300_000 {
 		writeAt(t, f, want[off:min(off+300_000, len(want))], int64(off))
 	}
 	commit(t, f)
-	holds(t, see, "f", want)
+	s.holds(t, see, "f", want)
 }
 
-func testFree(t *testing.T, tg target.Target, see fs.FS) {
+func (s suite) testFree(t *testing.T, tg target.Target, see fs.FS) {
 	n, err := tg.Free()
+	if s.lacks.has(Space) {
+		refused(t, "Free", err)
+		return
+	}
 	if err != nil || n == 0 {
 		t.Errorf("Free: %d, %v", n, err)
+	}
+}
+
+// testRefusals looks at what a target says of what it cannot do.
+func (s suite) testRefusals(t *testing.T, tg target.Target, see fs.FS) {
+	f := create(t, tg, "f")
+	want := random(20 << 20)
+	for off := 0; off < len(want); off += 1 << 20 {
+		writeAt(t, f, want[off:off+1<<20], int64(off))
+	}
+	_, read := f.ReadAt(make([]byte, 100), 0)
+	_, again := f.WriteAt(want[:100], 0)
+	if s.lacks.has(Random | Rewriting) {
+		refused(t, "ReadAt", read)
+		refused(t, "WriteAt of what was written", again)
+	} else if read != nil || again != nil {
+		t.Errorf("ReadAt: %v, WriteAt again: %v", read, again)
+	}
+	if s.lacks.has(Random) {
+		_, gap := f.WriteAt(want[:100], f.Size()+1)
+		refused(t, "WriteAt behind the end", gap)
+		refused(t, "Truncate", f.Truncate(1<<20))
+	}
+	// A refusal costs nothing of what was written before.
+	commit(t, f)
+	s.holds(t, see, "f", want)
+}
+
+func refused(t *testing.T, op string, err error) {
+	t.Helper()
+	if !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("%s: %v, want one that wraps errors.ErrUnsupported", op, err)
 	}
 }
