@@ -13,7 +13,8 @@ import (
 )
 
 // ErrSealed is wrapped by the error of a write to a part of a file that is final.
-var ErrSealed = errors.New("this part of the encrypted file is final")
+// It wraps errors.ErrUnsupported.
+var ErrSealed = fmt.Errorf("this part of the encrypted file is final: %w", errors.ErrUnsupported)
 
 // File is an encrypted file on its way to a target. It takes writes at any place,
 // in any order, and reads them back, as every target.File does; but what lies
