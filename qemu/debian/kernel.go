@@ -22,6 +22,9 @@ type Kernel struct {
 	Image string
 	// Debug is the path of vmlinux with its debug symbols.
 	Debug string
+	// Chosen says for a person why it is this one and no newer; empty where there
+	// was no choice.
+	Chosen string
 }
 
 // CloudKernel is the newest cloud kernel of the machine's own Debian release with
@@ -178,8 +181,14 @@ func kernelIn(root, release string) (*Kernel, error) {
 			return nil, fmt.Errorf("debian: kernel %s is not whole: %w", release, errors.Join(errs...))
 		}
 	}
+	if b, err := os.ReadFile(filepath.Join(root, chosenName)); err == nil {
+		k.Chosen = strings.TrimSpace(string(b))
+	}
 	return k, nil
 }
+
+// chosenName is the file beside a kernel with its [Kernel.Chosen].
+const chosenName = "CHOSEN"
 
 // newestKernel is the kernel of the cache that was unpacked last.
 func newestKernel(cache string) (*Kernel, bool) {

@@ -139,24 +139,59 @@ func (s *Suite) Kernel(ctx context.Context, prefix, flavour string, progress io.
 	if err != nil {
 		return nil, fmt.Errorf("debian: suite %s: %w", s.Name, err)
 	}
-	releases := releasesIn(out, flavour)
+	releases, without := releasesIn(out, flavour)
 	if len(releases) == 0 {
 		return nil, fmt.Errorf("debian: suite %s has no kernel %s*-%s with debug symbols: %w", s.Name, prefix, flavour, ErrNoPackage)
+	}
+	var passed []string
+	for _, r := range without {
+		if newerFirst(r, releases[0]) < 0 {
+			passed = append(passed, r+" (listed without debug symbols)")
+		}
 	}
 	var errs []error
 	for _, release := range releases {
 		k, err := fetchKernel(ctx, s, s.dir, filepath.Join(s.cache, "dl"), release, progress)
 		if err == nil {
-			return k, nil
+			return k, k.choose(fmt.Sprintf("the newest of %d whose image and debug symbols can both be had%s", len(releases)+len(without), over(passed)))
 		}
 		errs = append(errs, err)
 		// Only what an archive does not have sends us to an older kernel.
 		if !errors.Is(err, ErrGone) && !errors.Is(err, ErrNoPackage) || ctx.Err() != nil {
 			break
 		}
+		passed = append(passed, release+" ("+gone(err)+")")
 		fmt.Fprintf(progress, "%s is not to be had in whole; trying the one before\n", release)
 	}
 	return nil, fmt.Errorf("debian: suite %s: %w", s.Name, errors.Join(errs...))
+}
+
+// gone says in a few words what of a kernel is not to be had.
+func gone(err error) string {
+	if m := goneFile.FindStringSubmatch(err.Error()); m != nil {
+		return m[1] + " is listed, but the archive does not have it: 404"
+	}
+	return ErrNoPackage.Error()
+}
+
+// goneFile finds the package in apt's complaint about a file; see [notFound].
+var goneFile = regexp.MustCompile(`E: Failed to fetch \S*/([^/_\s]+)_\S*  404`)
+
+// over ends a sentence with what was passed over.
+func over(passed []string) string {
+	if len(passed) == 0 {
+		return ""
+	}
+	return "; passed over: " + strings.Join(passed, ", ")
+}
+
+// choose keeps beside the kernel why it was chosen.
+func (k *Kernel) choose(why string) error {
+	k.Chosen = why
+	if err := os.WriteFile(filepath.Join(k.Root, chosenName), []byte(why+"\n"), 0o644); err != nil {
+		return fmt.Errorf("debian: kernel %s: %w", k.Release, err)
+	}
+	return nil
 }
 
 // cached is the newest kernel of the cache, which the machine's own release may have
@@ -183,22 +218,27 @@ func (s *Suite) cached(prefix, flavour string) *Kernel {
 	return nil
 }
 
-// releasesIn picks from names of packages the kernels of a flavour that have a
-// package of debug symbols, newest first.
-func releasesIn(names, flavour string) []string {
+// releasesIn picks from names of packages the kernels of a flavour, newest first: those
+// that have a package of debug symbols, and those without.
+func releasesIn(names, flavour string) (with, without []string) {
 	have := map[string]bool{}
-	var all []string
 	for _, n := range strings.Fields(names) {
 		have[n] = true
 	}
 	for n := range have {
 		r := strings.TrimPrefix(n, "linux-image-")
-		if isFlavour(r, flavour) && have[n+"-dbg"] && strings.Count(r, ".") >= 2 {
-			all = append(all, r)
+		if !isFlavour(r, flavour) || strings.Count(r, ".") < 2 {
+			continue
+		}
+		if have[n+"-dbg"] {
+			with = append(with, r)
+		} else {
+			without = append(without, r)
 		}
 	}
-	slices.SortFunc(all, newerFirst)
-	return all
+	slices.SortFunc(with, newerFirst)
+	slices.SortFunc(without, newerFirst)
+	return with, without
 }
 
 // isFlavour tells whether a release is of that flavour: 6.1.0-9-cloud-amd64 is not of

@@ -1,6 +1,8 @@
 package debian
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +35,20 @@ func TestReleasesIn(t *testing.T) {
 		"linux-image-5.10.0-43-cloud-amd64 linux-image-5.10.0-43-cloud-amd64-dbg " +
 		"linux-image-5.10.0-44-cloud-amd64 linux-image-5.10.0-50-cloud-amd64-dbg " +
 		"linux-image-5.10-cloud-amd64 linux-image-5.10-cloud-amd64-dbg linux-image-5.10.0-43-rt-amd64 linux-image-5.10.0-43-rt-amd64-dbg"
-	if got := releasesIn(names, "cloud-amd64"); !slices.Equal(got, []string{"5.10.0-43-cloud-amd64", "5.10.0-9-cloud-amd64"}) {
+	with, without := releasesIn(names, "cloud-amd64")
+	if !slices.Equal(with, []string{"5.10.0-43-cloud-amd64", "5.10.0-9-cloud-amd64"}) || !slices.Equal(without, []string{"5.10.0-44-cloud-amd64"}) {
+		t.Errorf("%q, %q", with, without)
+	}
+}
+
+// What was passed over is said, with the package that the archive lacks.
+func TestGoneNamesThePackage(t *testing.T) {
+	err := fmt.Errorf("debian: download: %w", errors.Join(ErrGone, errors.New("apt-get: exit status 100: E: Failed to fetch "+
+		"http://a.example/pool/linux-image-5.10.0-46-cloud-amd64-dbg_5.10.259-1_amd64.deb  404  Not Found [IP: 1]")))
+	if got := over([]string{"5.10.0-46 (" + gone(err) + ")"}); got != "; passed over: 5.10.0-46 (linux-image-5.10.0-46-cloud-amd64-dbg is listed, but the archive does not have it: 404)" {
+		t.Errorf("%q", got)
+	}
+	if got := over(nil) + gone(ErrNoPackage); got != ErrNoPackage.Error() {
 		t.Errorf("%q", got)
 	}
 }

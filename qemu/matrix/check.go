@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Row is one dump of one core, and what each reader made of it.
@@ -30,7 +31,7 @@ type Row struct {
 const (
 	ColStored    = "stored"       // pages equal to the core's, by our own reader
 	ColReference = "makedumpfile" // pages in both sets, and the named differences
-	ColKdumpfile = "libkdumpfile" // pages equal to the core's, by libkdumpfile
+	ColKdumpfile = "libkdumpfile" // pages equal to the core's, and absent ones, by libkdumpfile
 	ColDrgn      = "drgn"
 	ColCrash     = "crash"
 	ColLog       = "log"
@@ -50,9 +51,10 @@ type dump struct {
 }
 
 // Check compares all dumps of a core. With short, it is levels 1, 16 and 31 in one
-// codec. The rows come also with an error, which is about the core and not about a
-// dump: those are in the rows.
-func (m *Matrix) Check(ctx context.Context, core *Core, short bool) ([]Row, error) {
+// codec. Turn is the core's number among those of a run, see [dumps]. The rows come
+// also with an error, which is about the core and not about a dump: those are in the
+// rows.
+func (m *Matrix) Check(ctx context.Context, core *Core, turn int, short bool) ([]Row, error) {
 	mem, err := openMemory(core.Path)
 	if err != nil {
 		return nil, err
@@ -63,9 +65,9 @@ func (m *Matrix) Check(ctx context.Context, core *Core, short bool) ([]Row, erro
 		return nil, fmt.Errorf("matrix: %w", err)
 	}
 	defer os.RemoveAll(work)
-	c := &checker{Matrix: m, core: core, mem: mem, work: work, log: map[string]string{}}
+	c := &checker{Matrix: m, core: core, mem: mem, work: work}
 	var rows []Row
-	for _, d := range dumps(core, short) {
+	for _, d := range dumps(core.Case, turn, short) {
 		fmt.Fprintf(m.Progress, "%s, %s: level %d, %s\n", core.Kernel.Release, core.Case.Name, d.level, d.codec)
 		rows = append(rows, c.check(ctx, d))
 		if ctx.Err() != nil {
@@ -75,26 +77,26 @@ func (m *Matrix) Check(ctx context.Context, core *Core, short bool) ([]Row, erro
 	return rows, nil
 }
 
-// dumps are what is made of a core: each level, at level 31 each codec where the case
-// is the usual one, and what kdump-init made.
-func dumps(core *Core, short bool) []dump {
+// dumps are what is made of a core: each level below 31 in one codec, level 31 in all,
+// and what kdump-init made. The codecs move on by one from core to core, so that each
+// meets each level after as many cores as there are codecs.
+func dumps(c Case, turn int, short bool) []dump {
 	if short {
 		return []dump{{1, "lzo", false}, {16, "zlib", false}, {31, "zstd", true}}
 	}
 	var all []dump
 	for i, level := range Levels {
-		if level == 31 {
-			break
+		if level != 31 {
+			all = append(all, dump{level, Codecs[(i+turn)%len(Codecs)], false})
 		}
-		all = append(all, dump{level, Codecs[i%len(Codecs)], false})
 	}
-	if core.Case.Capture {
-		for _, codec := range Codecs {
-			all = append(all, dump{31, codec, true})
-		}
-		return append(all, dump{31, CapturedCodec, true})
+	for _, codec := range Codecs {
+		all = append(all, dump{31, codec, true})
 	}
-	return append(all, dump{31, "zstd", true})
+	if c.Capture {
+		all = append(all, dump{31, CapturedCodec, true})
+	}
+	return all
 }
 
 // checker checks the dumps of one core.
@@ -103,63 +105,99 @@ type checker struct {
 	core *Core
 	mem  *memory
 	work string
-	log  map[string]string // of the core, by reader
+}
+
+// said is what the readers of a dump's log found.
+type said struct {
+	facts    *facts // drgn's; nil if it failed
+	crashLog string // empty if crash cannot open the kernel
+}
+
+// column is what one reader makes of a dump: the cell's text.
+type column struct {
+	name string
+	read func() (string, error)
 }
 
 func (c *checker) check(ctx context.Context, d dump) Row {
 	row := Row{Kernel: c.core.Kernel.Release, Case: c.core.Case.Name, Level: d.level, Codec: d.codec, Cells: map[string]string{}}
-	fail := func(column string, err error) {
-		row.Cells[column] = "FAILED"
-		row.Errors = append(row.Errors, fmt.Sprintf("%s %s, level %d, %s: %s: %v", row.Kernel, row.Case, row.Level, row.Codec, column, err))
+	set := func(column, text string, err error) {
+		if row.Cells[column] = text; err != nil {
+			row.Cells[column] = "FAILED"
+			row.Errors = append(row.Errors, fmt.Sprintf("%s %s, level %d, %s: %s: %v", row.Kernel, row.Case, row.Level, row.Codec, column, err))
+		}
 	}
 	path, err := c.dump(ctx, d)
 	if err != nil {
-		fail(ColStored, err)
+		set(ColStored, "", err)
 		return row
 	}
 	if path != filepath.Join(c.core.Captured, "vmcore") {
 		defer os.Remove(path)
 	}
 	n, stored, err := c.mem.contents(ctx, path)
+	set(ColStored, strconv.FormatUint(n, 10), err)
 	if err != nil {
-		fail(ColStored, err)
 		return row
 	}
-	row.Cells[ColStored] = strconv.FormatUint(n, 10)
-	reference, err := c.referenceSet(ctx, c.core, d.level, c.mem.limit)
-	if err == nil {
-		row.Differences, err = c.mem.differences(d.level, stored, reference)
-		both := n
-		for _, r := range rules {
-			if r.ours {
-				both -= row.Differences[r.name]
+	var said said
+	columns := []column{
+		{ColReference, func() (string, error) {
+			reference, err := c.referenceSet(ctx, c.core, d.level, c.mem.limit)
+			if err != nil {
+				return "", err
 			}
-		}
-		row.Cells[ColReference] = strconv.FormatUint(both, 10)
+			row.Differences, err = c.mem.differences(d.level, stored, reference)
+			return strconv.FormatUint(n-row.oursOnly(), 10), err
+		}},
+		{ColKdumpfile, func() (string, error) { return c.libkdumpfile(ctx, path, stored) }},
 	}
-	if err != nil {
-		fail(ColReference, err)
+	if d.readers {
+		columns = append(columns, column{ColDrgn, func() (text string, err error) {
+			text, said.facts, err = c.drgn(ctx, path)
+			return text, err
+		}}, column{ColCrash, func() (text string, err error) {
+			text, said.crashLog, err = c.crash(ctx, path)
+			return text, err
+		}})
 	}
-	if n, err := c.libkdumpfile(ctx, path, stored); err != nil {
-		fail(ColKdumpfile, err)
-	} else {
-		row.Cells[ColKdumpfile] = strconv.FormatUint(n, 10)
-	}
-	if !d.readers {
-		return row
-	}
-	for _, r := range []struct {
-		column string
-		open   func(context.Context, string) (string, error)
-	}{{ColDrgn, c.drgn}, {ColCrash, c.crash}, {ColLog, c.dmesg}} {
-		text, err := r.open(ctx, path)
-		if err != nil {
-			fail(r.column, err)
-			continue
-		}
-		row.Cells[r.column] = text
+	readAll(columns, set)
+	if d.readers {
+		text, err := c.dmesg(ctx, path, said)
+		set(ColLog, text, err)
 	}
 	return row
+}
+
+// atATime is how many readers of one dump run at a time: they are one thread each.
+const atATime = 2
+
+// readAll lets all columns read, and gives set what came of them in their order.
+func readAll(columns []column, set func(name, text string, err error)) {
+	texts, errs := make([]string, len(columns)), make([]error, len(columns))
+	slots := make(chan struct{}, atATime)
+	var wg sync.WaitGroup
+	for i, col := range columns {
+		slots <- struct{}{}
+		wg.Go(func() {
+			texts[i], errs[i] = col.read()
+			<-slots
+		})
+	}
+	wg.Wait()
+	for i, col := range columns {
+		set(col.name, texts[i], errs[i])
+	}
+}
+
+// oursOnly is how many pages only our dump has.
+func (row *Row) oursOnly() (n uint64) {
+	for name, pages := range row.Differences {
+		if ruleIsOurs(name) {
+			n += pages
+		}
+	}
+	return n
 }
 
 // dump makes a dump with kdump-vmcore, or gives the one that kdump-init made.

@@ -64,17 +64,32 @@ func (m *Maker) Core(ctx context.Context, k *debian.Kernel, c Case, progress io.
 		_ = os.Rename(filepath.Join(tmp, "console.log"), keep)
 		return nil, fmt.Errorf("matrix: %s, %s: %w (console: %s)", k.Release, c.Name, err, keep)
 	}
-	// Cores of the same machine by older programs only take room.
-	old, _ := filepath.Glob(filepath.Join(parent, filepath.Base(k.Root)+"."+c.Name+".*"))
-	for _, dir := range old {
-		if err := os.RemoveAll(dir); err != nil {
-			return nil, fmt.Errorf("matrix: %w", err)
+	// Cores of the same machine by older programs, or by kernels that this one
+	// took the place of, only take room.
+	for _, pattern := range superseded(k, c) {
+		old, _ := filepath.Glob(filepath.Join(parent, pattern))
+		for _, dir := range old {
+			if err := os.RemoveAll(dir); err != nil {
+				return nil, fmt.Errorf("matrix: %w", err)
+			}
 		}
 	}
 	if err := os.Rename(tmp, core.Dir); err != nil {
 		return nil, fmt.Errorf("matrix: %w", err)
 	}
 	return core, nil
+}
+
+// superseded are patterns of the names of cores that a new one of k takes the place
+// of: those of the same case by any kernel of the same row of [Kernels].
+func superseded(k *debian.Kernel, c Case) []string {
+	patterns := []string{filepath.Base(k.Root) + "." + c.Name + ".*"}
+	for _, s := range Kernels {
+		if strings.HasPrefix(k.Release, s.Prefix) && strings.HasSuffix(k.Release, "-"+s.Flavour) {
+			patterns = append(patterns, s.Prefix+"*-"+s.Flavour+"_*."+c.Name+".*")
+		}
+	}
+	return patterns
 }
 
 // key names a core: kernel, case, and a digest of what makes it.

@@ -33,5 +33,6 @@ type Matrix struct {
 	// Progress takes what is going on.
 	Progress io.Writer
 
-	reference string // makedumpfile's version
+	// versions, in which answers that are kept were given; see [Matrix.Versions]
+	reference, drgnVersion, crashVersion string
 }

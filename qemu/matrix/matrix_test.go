@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -48,20 +49,41 @@ func TestTableNamesDifferences(t *testing.T) {
 	}
 }
 
+// Over all cores each codec meets each level, and at level 31 all codecs meet each core
+// and are opened in every reader.
 func TestDumpsCoverLevelsAndCodecs(t *testing.T) {
-	levels, codecs := map[int]bool{}, map[string]bool{}
-	for _, d := range dumps(&Core{Case: Cases[0]}, false) {
-		levels[d.level] = true
-		if d.level == 31 {
-			codecs[d.codec] = d.readers
+	met, turn := map[string]int{}, 0
+	for _, k := range Kernels {
+		for _, c := range k.Of() {
+			levels, opened := map[int]int{}, map[string]bool{}
+			for _, d := range dumps(c, turn, false) {
+				levels[d.level]++
+				met[fmt.Sprint(d.level, d.codec)]++
+				if d.readers && d.level == 31 {
+					opened[d.codec] = true
+				}
+			}
+			for _, level := range Levels {
+				if levels[level] == 0 {
+					t.Errorf("%s%s, %s: no dump of level %d", k.Prefix, k.Flavour, c.Name, level)
+				}
+			}
+			for _, codec := range Codecs {
+				if !opened[codec] {
+					t.Errorf("%s%s, %s: %s is opened in no reader", k.Prefix, k.Flavour, c.Name, codec)
+				}
+			}
+			if opened[CapturedCodec] != c.Capture {
+				t.Errorf("%s%s, %s: the dump of kdump-init is opened: %v", k.Prefix, k.Flavour, c.Name, opened[CapturedCodec])
+			}
+			turn++
 		}
 	}
-	if len(levels) != len(Levels) || len(codecs) != len(Codecs)+1 {
-		t.Errorf("levels %v, codecs %v", levels, codecs)
-	}
-	for codec, opened := range codecs {
-		if !opened {
-			t.Errorf("%s is opened in no reader", codec)
+	for _, level := range Levels {
+		for _, codec := range Codecs {
+			if met[fmt.Sprint(level, codec)] == 0 {
+				t.Errorf("no dump of level %d in %s", level, codec)
+			}
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/gokdump/gokdump/capture/kernel"
+	"github.com/gokdump/gokdump/capture/pfnset"
 	"github.com/gokdump/gokdump/capture/vmcore"
 )
 
@@ -18,7 +19,8 @@ type memory struct {
 	info   *kernel.Info
 	space  *kernel.Space
 	memmap *kernel.MemMap
-	limit  uint64   // pfns of RAM are below
+	limit  uint64 // pfns of RAM are below
+	ram    *pfnset.Set
 	image  []pfns   // of the kernel
 	ragged []uint64 // pfns that are RAM in part only
 	page   map[string]int
@@ -52,6 +54,10 @@ func openMemory(path string) (_ *memory, err error) {
 	}
 	ram := m.src.RAM()
 	m.limit = (ram[len(ram)-1].End-1)>>12 + 1
+	m.ram = pfnset.New(m.limit)
+	for _, r := range ram {
+		m.ram.AddRange(r.Start>>12, (r.End-1)>>12+1)
+	}
 	if m.memmap, err = kernel.NewMemMap(m.info, m.space, ram); err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ var (
 
 // Versions is an empty result that names the readers.
 func (m *Matrix) Versions(ctx context.Context) (*Result, error) {
-	r := &Result{Uncovered: map[string][]string{}}
+	r := &Result{Uncovered: map[string][]string{}, Chosen: map[string]string{}}
 	var err error
 	if r.Reference, err = m.Reference(ctx); err != nil {
 		return nil, err
@@ -113,6 +113,7 @@ func (m *Matrix) Versions(ctx context.Context) (*Result, error) {
 		}
 		*p.to = v[1]
 	}
+	m.drgnVersion, m.crashVersion = r.Drgn, r.Crash
 	return r, nil
 }
 

@@ -18,6 +18,8 @@ type Result struct {
 	Uncovered map[string][]string `json:"uncovered,omitempty"`
 	// Kernels are the releases in the order of the run.
 	Kernels []string `json:"kernels"`
+	// Chosen says by release where a kernel is from and why it is that one.
+	Chosen map[string]string `json:"chosen,omitempty"`
 }
 
 // Errors are all that is wrong.

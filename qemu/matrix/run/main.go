@@ -114,7 +114,7 @@ func run(ctx context.Context, o options) error {
 			if err != nil {
 				return err
 			}
-			rows, err := m.Check(ctx, core, o.short)
+			rows, err := m.Check(ctx, core, j.turn, o.short)
 			r.Rows = append(r.Rows, rows...)
 			r.Note(core)
 			for _, row := range rows {
@@ -158,6 +158,7 @@ func rewrite() error {
 type job struct {
 	kernel *debian.Kernel
 	c      matrix.Case
+	turn   int // among those of a whole run
 }
 
 // jobs gets the kernels and lists the machines.
@@ -167,7 +168,7 @@ func (o options) jobs(ctx context.Context, cache string, log *steps.Log, r *matr
 		err := log.Do("kernel", func(step *steps.Step) error {
 			k, err := debian.CloudKernel(ctx, cache, step)
 			if err == nil {
-				r.Kernels, jobs = []string{k.Release}, []job{{k, matrix.ShortCase()}}
+				r.Kernels, jobs = []string{k.Release}, []job{{kernel: k, c: matrix.ShortCase()}}
 			}
 			return err
 		})
@@ -175,7 +176,10 @@ func (o options) jobs(ctx context.Context, cache string, log *steps.Log, r *matr
 	}
 	var jobs []job
 	err := log.Do("kernels and their debug symbols (about 2.5 GB once)", func(step *steps.Step) error {
+		turn := 0
 		for _, spec := range matrix.Kernels {
+			first := turn
+			turn += len(spec.Of())
 			if !strings.Contains(spec.Suite+" "+spec.Prefix+" "+spec.Flavour, o.kernel) {
 				continue
 			}
@@ -187,11 +191,12 @@ func (o options) jobs(ctx context.Context, cache string, log *steps.Log, r *matr
 			if err != nil {
 				return err
 			}
-			step.Say("%s", k.Release)
+			step.Say("%s, of Debian %s: %s", k.Release, spec.Suite, k.Chosen)
 			r.Kernels = append(r.Kernels, k.Release)
-			for _, c := range spec.Of() {
+			r.Chosen[k.Release] = "Debian " + spec.Suite + ": " + k.Chosen
+			for i, c := range spec.Of() {
 				if o.one == "" || o.one == c.Name {
-					jobs = append(jobs, job{k, c})
+					jobs = append(jobs, job{k, c, first + i})
 				}
 			}
 		}
