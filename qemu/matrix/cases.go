@@ -45,15 +45,15 @@ type Case struct {
 var Cases = []Case{
 	{
 		Name:      "usual",
-		About:     "4-level paging, KASLR; THP, 2 MiB hugetlb, balloon, memory errors where the kernel has them; captured by kdump-init as well",
+		About:     "4-level paging, KASLR; THP, 2 MiB hugetlb, balloon, memory errors where the kernel has them, one inside a block of the kernel's own; captured by kdump-init as well",
 		MemoryMiB: 1024,
 		Spec:      spec.Spec{Workers: 6, AnonMiB: 6, THPMiB: 24, Huge: 8, BalloonMiB: 64, CacheMiB: 32, Poison: true},
 		Capture:   true,
 	},
 	{
 		Name:      "la57-holes",
-		About:     "5-level paging, no KASLR; mem= and holes that do not begin or end at a page block",
-		Append:    "nokaslr mem=960M memmap=33M$0x0a345000 memmap=100K$0x06789000",
+		About:     "5-level paging, no KASLR; mem= and holes that do not begin or end at a page block, one of them inside pages",
+		Append:    "nokaslr mem=960M memmap=33M$0x0a345000 memmap=100K$0x06789200",
 		CPU:       "qemu64,+la57",
 		MemoryMiB: 1024,
 		Spec:      spec.Spec{Workers: 4, AnonMiB: 6, THPMiB: 16, Huge: 4, CacheMiB: 16},

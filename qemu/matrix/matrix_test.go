@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/gokdump/gokdump/capture/kernel"
-	"github.com/gokdump/gokdump/capture/pfnset"
 )
 
 func TestSplice(t *testing.T) {
@@ -103,32 +100,5 @@ func TestSizeLine(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
-	}
-}
-
-func TestDifferencesNeedACause(t *testing.T) {
-	info, err := kernel.ParseInfo([]byte("OSRELEASE=7.2.0\nPAGESIZE=4096\nNUMBER(PG_hwpoison)=20\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &memory{info: info, memmap: &kernel.MemMap{}, limit: 64, image: []pfns{{5, 7}}, ragged: []uint64{4}}
-	all, none := pfnset.New(64), pfnset.New(64)
-	for _, pfn := range []uint64{4, 5, 6} {
-		all.Add(pfn)
-	}
-	named, err := m.differences(31, all, none)
-	if err != nil || named["image"] != 2 || named["ragged"] != 1 || len(named) != 2 {
-		t.Errorf("explained ones: %v, %v", named, err)
-	}
-	// The same pages have no excuse when we are the ones who lack them.
-	if _, err := m.differences(31, none, all); err == nil || !strings.Contains(err.Error(), "3 pages") {
-		t.Errorf("pages of the image that we lack: %v", err)
-	}
-	all.Add(9)
-	if named, err := m.differences(31, all, none); err == nil || !strings.Contains(err.Error(), "pfn 0x9: only we keep it") || named["image"] != 2 {
-		t.Errorf("a page without a cause: %v, %v", named, err)
-	}
-	if _, err := m.differences(31, all, all); err != nil {
-		t.Errorf("equal sets: %v", err)
 	}
 }

@@ -14,18 +14,33 @@ import (
 
 // memory is a core and what the rules look at in it.
 type memory struct {
+	pageTables
 	src    vmcore.Source
 	r      vmcore.Reader
 	info   *kernel.Info
-	space  *kernel.Space
-	memmap *kernel.MemMap
 	limit  uint64 // pfns of RAM are below
 	ram    *pfnset.Set
 	image  []pfns   // of the kernel
 	ragged []uint64 // pfns that are RAM in part only
 	page   map[string]int
-	size   uint64
 	flags  map[string]uint64
+}
+
+// pageTables are where the kernel describes its pages.
+type pageTables interface {
+	// structPage reads the struct page of a pfn; nil where there is none.
+	structPage(pfn uint64) []byte
+	// sectionFlags are the bits of mem_section's section_mem_map of a pfn that
+	// are no part of an address.
+	sectionFlags(pfn uint64) uint64
+}
+
+// coreTables are those in a core.
+type coreTables struct {
+	info   *kernel.Info
+	space  *kernel.Space
+	memmap *kernel.MemMap
+	size   uint64 // of a struct page
 }
 
 type pfns struct{ start, end uint64 }
@@ -33,7 +48,7 @@ type pfns struct{ start, end uint64 }
 // openMemory opens a core. Everything must be understood: these are kernels that we
 // claim to know.
 func openMemory(path string) (_ *memory, err error) {
-	m := &memory{page: map[string]int{}, flags: map[string]uint64{}}
+	m := &memory{}
 	if m.src, err = vmcore.OpenPath(path); err != nil {
 		return nil, fmt.Errorf("matrix: %w", err)
 	}
@@ -49,7 +64,8 @@ func openMemory(path string) (_ *memory, err error) {
 	if m.info, err = kernel.ParseInfo(m.src.VMCoreInfo()); err != nil {
 		return nil, err
 	}
-	if m.space, err = kernel.NewSpace(m.info, m.src.Machine(), m.r); err != nil {
+	space, err := kernel.NewSpace(m.info, m.src.Machine(), m.r)
+	if err != nil {
 		return nil, err
 	}
 	ram := m.src.RAM()
@@ -58,16 +74,25 @@ func openMemory(path string) (_ *memory, err error) {
 	for _, r := range ram {
 		m.ram.AddRange(r.Start>>12, (r.End-1)>>12+1)
 	}
-	if m.memmap, err = kernel.NewMemMap(m.info, m.space, ram); err != nil {
+	memmap, err := kernel.NewMemMap(m.info, space, ram)
+	if err != nil {
 		return nil, err
 	}
+	size, _ := m.info.Size("page")
+	m.pageTables = &coreTables{info: m.info, space: space, memmap: memmap, size: size}
 	for _, k := range m.src.KernelImage() {
 		m.image = append(m.image, pfns{k.Start >> 12, (k.End-1)>>12 + 1})
 	}
 	if m.ragged, err = raggedPages(path); err != nil {
 		return nil, err
 	}
-	m.size, _ = m.info.Size("page")
+	m.parse()
+	return m, nil
+}
+
+// parse takes from VMCOREINFO where the fields of a struct page are.
+func (m *memory) parse() {
+	m.page, m.flags = map[string]int{}, map[string]uint64{}
 	for _, name := range []string{"page.flags", "page.mapping", "page._mapcount", "page.private", "page.compound_head", "page.compound_info"} {
 		if off, ok := m.info.Offset(name); ok {
 			m.page[name] = int(off)
@@ -81,7 +106,6 @@ func openMemory(path string) (_ *memory, err error) {
 			m.flags[name] = uint64(n)
 		}
 	}
-	return m, nil
 }
 
 func (m *memory) Close() {
@@ -118,9 +142,9 @@ func raggedPages(path string) ([]uint64, error) {
 	return slices.Compact(all), nil
 }
 
-// structPage reads the struct page of a pfn; nil where there is none.
-func (m *memory) structPage(pfn uint64) []byte {
-	i, ok := slices.BinarySearchFunc(m.memmap.Sections, pfn, func(s kernel.Section, pfn uint64) int {
+// at is the virtual address of a pfn's struct page, 0 where there is none.
+func (t *coreTables) at(pfn uint64) uint64 {
+	i, ok := slices.BinarySearchFunc(t.memmap.Sections, pfn, func(s kernel.Section, pfn uint64) int {
 		switch {
 		case s.End <= pfn:
 			return -1
@@ -130,11 +154,19 @@ func (m *memory) structPage(pfn uint64) []byte {
 		return 0
 	})
 	if !ok {
+		return 0
+	}
+	sec := t.memmap.Sections[i]
+	return sec.Map + (pfn-sec.Start)*t.size
+}
+
+func (t *coreTables) structPage(pfn uint64) []byte {
+	at := t.at(pfn)
+	if at == 0 {
 		return nil
 	}
-	sec := m.memmap.Sections[i]
-	b := make([]byte, m.size)
-	if m.space.ReadVirt(b, sec.Map+(pfn-sec.Start)*m.size) != nil {
+	b := make([]byte, t.size)
+	if t.space.ReadVirt(b, at) != nil {
 		return nil
 	}
 	return b
@@ -166,22 +198,20 @@ func (m *memory) head(pfn uint64) (uint64, []byte) {
 	return pfn, nil
 }
 
-// sectionFlags are the bits of mem_section's section_mem_map of a pfn that are no part
-// of an address.
-func (m *memory) sectionFlags(pfn uint64) uint64 {
-	length, ok1 := m.info.Length("mem_section")
-	size, ok2 := m.info.Size("mem_section")
-	member, ok3 := m.info.Offset("mem_section.section_mem_map")
-	at, ok4 := m.info.Symbol("mem_section")
+func (t *coreTables) sectionFlags(pfn uint64) uint64 {
+	length, ok1 := t.info.Length("mem_section")
+	size, ok2 := t.info.Size("mem_section")
+	member, ok3 := t.info.Offset("mem_section.section_mem_map")
+	at, ok4 := t.info.Symbol("mem_section")
 	if !ok1 || !ok2 || !ok3 || !ok4 || length == 0 || size == 0 {
 		return 0
 	}
 	nr, perRoot := pfn>>15, 4096/size
-	root, err := m.space.Uint64(at + nr/perRoot*8)
+	root, err := t.space.Uint64(at + nr/perRoot*8)
 	if err != nil {
 		return 0
 	}
-	v, err := m.space.Uint64(root + nr%perRoot*size + member)
+	v, err := t.space.Uint64(root + nr%perRoot*size + member)
 	if err != nil {
 		return 0
 	}

@@ -117,14 +117,15 @@ func (m *Matrix) Versions(ctx context.Context) (*Result, error) {
 	return r, nil
 }
 
-// uncoveredLine is a worker that the kernel refused its memory. One that died of a memory
-// error was not refused.
-var uncoveredLine = regexp.MustCompile(regexp.QuoteMeta(spec.Marker+spec.Uncovered) + `(\w+): .*invalid argument`)
+// uncoveredLine is a worker that the kernel refused its memory, or that did not find what
+// the kernel should have. One that died of a memory error was not refused.
+var uncoveredLine = regexp.MustCompile(regexp.QuoteMeta(spec.Marker+spec.Uncovered) + `(\w+): .*(?:invalid argument|no such )`)
 
 // uncovered names for a person what the guest's workers could not have.
 var uncovered = map[string]string{
 	"thp": "transparent huge pages", "poison": "memory errors in small pages",
 	"soft": "pages taken out of use by hand", "poisonhuge": "memory errors in huge pages",
+	"poisontail": "a memory error inside a block of the kernel's own",
 }
 
 // Note takes from a core's console what its kernel could not be made to do.

@@ -58,15 +58,25 @@ var rules = []rule{
 		holds: misreadSection,
 	},
 	{
-		name:  "waiters",
-		why:   "since 6.10 bit 7 of the flags is PG_waiters, which makedumpfile takes for PG_slab: it keeps the page",
-		holds: waiters,
+		name: "waiters",
+		why:  "since 6.10 bit 7 of the flags is PG_waiters, which makedumpfile takes for PG_slab: it takes the page for no user memory, no free page and no page that is offline, and keeps it",
+		holds: func(m *memory, level int, pfn uint64) bool {
+			p := m.waiters(pfn)
+			if p == nil {
+				return false
+			}
+			typ := m.mapcount(p) >> 24
+			return level&8 != 0 && m.anon(p) || level&16 != 0 && typ == typeBuddy || typ == typeOffline
+		},
 	},
 	{
-		name:  "waiters-lost",
-		why:   "the same with an anonymous page: taken for slab, it is no user page, and makedumpfile drops it as page cache",
-		ours:  true,
-		holds: waiters,
+		name: "waiters-lost",
+		why:  "the same with an anonymous page: taken for slab, it is no user memory, and makedumpfile drops it as page cache",
+		ours: true,
+		holds: func(m *memory, level int, pfn uint64) bool {
+			p := m.waiters(pfn)
+			return p != nil && m.anon(p) && m.has(p, "PG_lru") && (level&4 != 0 || level&2 != 0 && !m.has(p, "PG_private"))
+		},
 	},
 	{
 		name: "image",
@@ -83,14 +93,27 @@ var rules = []rule{
 	},
 }
 
-// waiters tells that the first page of pfn's compound page has PG_waiters, in a kernel
-// that exports no PG_slab.
-func waiters(m *memory, _ int, pfn uint64) bool {
+// Types of pages since 6.12, the top byte of _mapcount: include/linux/page-flags.h, enum
+// pagetype.
+const (
+	typeBuddy, typeOffline, typeHugetlb, typeSlab = 0xf0, 0xf1, 0xf4, 0xf5
+)
+
+// waiters is the first page of pfn's compound page if it has PG_waiters, in a kernel that
+// exports no PG_slab; else nil.
+func (m *memory) waiters(pfn uint64) []byte {
 	if _, ok := m.flags["PG_slab"]; ok {
-		return false
+		return nil
 	}
-	_, p := m.head(pfn)
-	return p != nil && m.u64(p, "page.flags")&(1<<7) != 0
+	if _, p := m.head(pfn); p != nil && m.u64(p, "page.flags")&(1<<7) != 0 {
+		return p
+	}
+	return nil
+}
+
+// anon tells whether a page that is no tail is a process's memory.
+func (m *memory) anon(p []byte) bool {
+	return m.u64(p, "page.mapping")&1 != 0 && m.mapcount(p)>>24 != typeSlab
 }
 
 // misreadSection tells that the section has a flag that makedumpfile does not know.
@@ -99,14 +122,12 @@ func misreadSection(m *memory, _ int, pfn uint64) bool { return m.sectionFlags(p
 // droppable tells that the level leaves out the compound page that pfn is in: user memory
 // or page cache.
 func (m *memory) droppable(level int, pfn uint64) bool {
-	const hugetlb, slab = 0xf4, 0xf5 // include/linux/page-flags.h since 6.12, enum pagetype
 	_, p := m.head(pfn)
 	if p == nil {
 		return true
 	}
-	typ := m.mapcount(p) >> 24
-	anon := m.u64(p, "page.mapping")&1 != 0 && typ != slab
-	return level&8 != 0 && (anon || typ == hugetlb) || level&6 != 0 && !anon && m.has(p, "PG_lru")
+	anon := m.anon(p)
+	return level&8 != 0 && (anon || m.mapcount(p)>>24 == typeHugetlb) || level&6 != 0 && !anon && m.has(p, "PG_lru")
 }
 
 // has tells whether a flag that the kernel exports is set.

@@ -35,6 +35,8 @@ func crash(s *spec.Spec) error {
 	if err := errors.Join(kernel.Close(), image.Close()); err != nil {
 		return err
 	}
+	// Readers lay out such messages in more than one way.
+	say("a message of two lines,\n\tthe second with UTF-8 (\u00e4), a byte that is none (\xff) and one for terminals (\x1b)")
 	say("panicking")
 	time.Sleep(500 * time.Millisecond)
 	if err := os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0); err != nil {
@@ -74,7 +76,7 @@ func fill(s *spec.Spec) error {
 		}
 	}
 	if s.Poison {
-		for _, kind := range []string{"poison", "soft", "poisonhuge"} {
+		for _, kind := range []string{"poison", "soft", "poisonhuge", "poisontail"} {
 			// A worker that dies of its memory has done its work.
 			if err := start(kind, 4); err != nil {
 				say("%s%s: %v", spec.Uncovered, kind, err)

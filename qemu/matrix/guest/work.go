@@ -94,6 +94,9 @@ func take(kind string, n int) error {
 		}
 		return unix.Madvise(b[3<<12:4<<12], unix.MADV_HWPOISON)
 	}
+	if kind == "poisontail" {
+		return poisonTail(n)
+	}
 	return fmt.Errorf("no memory of the kind %q", kind)
 }
 
