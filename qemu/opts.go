@@ -15,6 +15,9 @@ const Program = "qemu-system-x86_64"
 // Opts describes a virtual machine. The zero value of each field but Kernel is a
 // sound choice.
 type Opts struct {
+	// Emulator is the command that stands for [Program], with its first arguments;
+	// nil means the one in PATH.
+	Emulator []string
 	// Kernel is the path of the bzImage to boot.
 	Kernel string
 	// Initrd is the path of the initramfs, or empty.

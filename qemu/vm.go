@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -44,9 +45,12 @@ func Start(ctx context.Context, o Opts) (*VM, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := lookTool(Program)
+	program, err := lookTool(or(firstOf(o.Emulator), Program))
 	if err != nil {
 		return nil, err
+	}
+	if len(o.Emulator) > 1 {
+		args = slices.Concat(o.Emulator[1:], args)
 	}
 	var logFile *os.File
 	copies := []io.Writer{o.Tee}
@@ -94,6 +98,13 @@ func Start(ctx context.Context, o Opts) (*VM, error) {
 		close(v.done)
 	}()
 	return v, nil
+}
+
+func firstOf(argv []string) string {
+	if len(argv) == 0 {
+		return ""
+	}
+	return argv[0]
 }
 
 // Expect waits until the console shows text, searching on from behind the last

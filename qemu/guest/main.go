@@ -73,8 +73,9 @@ func run() error {
 			return err
 		}
 	}
+	var g state
 	for i, st := range s.Steps {
-		err := step(st)
+		err := g.step(st)
 		if errors.Is(err, errEnd) {
 			return nil
 		}
@@ -85,7 +86,10 @@ func run() error {
 	return nil
 }
 
-func step(st script.Step) error {
+// state is what steps leave for later ones.
+type state struct{ canaries *holder }
+
+func (g *state) step(st script.Step) error {
 	switch {
 	case st.Mount != nil:
 		return mountDisk(*st.Mount)
@@ -106,7 +110,11 @@ func step(st script.Step) error {
 	case st.Carry != nil:
 		return carry(*st.Carry)
 	case st.Canaries != "":
-		return canaries(st.Canaries)
+		h, err := canaries(st.Canaries)
+		g.canaries = h
+		return err
+	case st.FreeCanaries:
+		return g.canaries.free()
 	case st.Tasks:
 		return tasks()
 	case st.Panic != nil:

@@ -122,14 +122,28 @@ const tasksPerLine = 20
 // crash does not return when all goes well.
 func crash(p script.Panic) error {
 	runtime.LockOSThread()
-	var set unix.CPUSet
-	set.Set(p.CPU)
-	if err := unix.SchedSetaffinity(0, &set); err != nil {
-		return fmt.Errorf("move to CPU %d: %w", p.CPU, err)
+	if err := pin(p.CPU); err != nil {
+		return err
+	}
+	trigger, err := os.OpenFile("/proc/sysrq-trigger", os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	var drain *os.File
+	if p.Drain {
+		if drain, err = drainFile(); err != nil {
+			return err
+		}
 	}
 	say("panicking on CPU %d", p.CPU)
 	time.Sleep(settle)
-	if err := os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0); err != nil {
+	// Nothing in between: what is allocated takes free pages to a CPU's list again.
+	if drain != nil {
+		if err := drainCPUs(drain); err != nil {
+			return err
+		}
+	}
+	if _, err := trigger.WriteString("c"); err != nil {
 		return err
 	}
 	return errors.New("the kernel did not panic")

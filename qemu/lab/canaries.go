@@ -3,10 +3,13 @@ package lab
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"time"
 
 	"github.com/gokdump/gokdump/qemu"
 	"github.com/gokdump/gokdump/qemu/guest/canary"
@@ -25,26 +28,54 @@ func putCanaries(ctx context.Context, dir, disk string) error {
 	return qemu.PutFiles(ctx, disk, map[string]string{canary.CleanFile: path})
 }
 
-// Canaries is what the guest marked, nil if it did not say.
-func (o *Outcome) Canaries() (*canary.Report, error) {
-	_, rest, ok := strings.Cut(o.Console, script.Marker+canary.ReportPrefix)
+// Canaries is what the guest said behind one of the prefixes of package canary.
+func (o *Outcome) Canaries(prefix string) (*canary.Report, error) {
+	_, rest, ok := strings.Cut(o.Console, script.Marker+prefix+"{")
 	if !ok {
-		return nil, fmt.Errorf("lab: the guest told of no canaries; its console is in %s", o.Log)
+		return nil, fmt.Errorf("lab: the guest told of no %s; its console is in %s", prefix, o.Log)
 	}
 	line, _, _ := strings.Cut(rest, "\n")
 	var rep canary.Report
-	if err := json.Unmarshal([]byte(strings.TrimSpace(line)), &rep); err != nil {
-		return nil, fmt.Errorf("lab: the guest's canaries: %w", err)
+	if err := json.Unmarshal([]byte("{"+strings.TrimSpace(line)), &rep); err != nil {
+		return nil, fmt.Errorf("lab: the guest's %s: %w", prefix, err)
 	}
 	return &rep, nil
+}
+
+// typeEvery is how often the guest is told to go on: the serial port of a machine that
+// works may lose what is typed.
+const typeEvery = 2 * time.Second
+
+// freeCanaries dumps the memory of a guest that gave canaries back, if raw is not empty,
+// and lets it go on to the panic.
+func freeCanaries(ctx context.Context, vm *qemu.VM, monitor, raw string) error {
+	if err := vm.Expect(ctx, script.Marker+canary.FreedPrefix); err != nil {
+		return err
+	}
+	if raw != "" {
+		if err := dumpRaw(ctx, monitor, raw); err != nil {
+			return err
+		}
+	}
+	for {
+		if err := vm.Send("\n"); err != nil {
+			return err
+		}
+		short, cancel := context.WithTimeout(ctx, typeEvery)
+		_, err := vm.ExpectMatch(short, regexp.MustCompile(script.Marker+"(panicking|failed: )"))
+		cancel()
+		if err == nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // monitor is the socket of a machine whose memory goes to the file raw.
 func monitor(raw string) string { return raw + ".qmp" }
 
 // dumpRaw has QEMU write the memory. The machine stands still meanwhile.
-func dumpRaw(ctx context.Context, raw string) error {
-	q, err := qemu.DialQMP(ctx, monitor(raw))
+func dumpRaw(ctx context.Context, monitor, raw string) error {
+	q, err := qemu.DialQMP(ctx, monitor)
 	if err != nil {
 		return err
 	}

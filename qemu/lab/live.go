@@ -18,9 +18,10 @@ type Live struct {
 	Note bool
 	// Panic lets it panic first, and hang; else it runs.
 	Panic bool
-	// MemoryMiB, CPUs and CPU are as in [qemu.Opts].
+	// MemoryMiB, CPUs, CPU and Emulator are as in [qemu.Opts].
 	MemoryMiB, CPUs int
 	CPU             string
+	Emulator        []string
 	// Fill is the memory that the guest uses; the zero value means four workers
 	// of 8 MiB.
 	Fill script.Fill
@@ -64,7 +65,7 @@ func (l *Lab) DumpLive(ctx context.Context, dir string, g Live, dumps ...HostDum
 	}
 	vm, err := qemu.Start(ctx, qemu.Opts{
 		Kernel: l.Kernel.Image, Initrd: initrd,
-		MemoryMiB: g.MemoryMiB, CPUs: g.CPUs, CPU: g.CPU, Accel: l.Accel,
+		MemoryMiB: g.MemoryMiB, CPUs: g.CPUs, CPU: g.CPU, Emulator: g.Emulator, Accel: l.Accel,
 		Log: o.Log, Extra: extra,
 	})
 	if err != nil {

@@ -70,6 +70,9 @@ type Story struct {
 	// Raw, if not empty, is where QEMU writes all of the memory, an ELF core,
 	// when the machine has panicked; its path must be short.
 	Raw string
+	// RawFreed, if not empty, is where QEMU writes the memory before, when canaries
+	// were just given back. Needs Raw.
+	RawFreed string
 	// Timeout bounds the machine; 0 means [qemu.DefaultTimeout].
 	Timeout time.Duration
 }
@@ -131,12 +134,17 @@ func (l *Lab) Run(ctx context.Context, dir string, s Story, tee io.Writer) (*Out
 			return o, fmt.Errorf("lab: the guest's tasks: %w", err)
 		}
 	}
+	if s.Canaries {
+		if err := freeCanaries(ctx, vm, monitor(s.Raw), s.RawFreed); err != nil {
+			return o, err
+		}
+	}
 	if err := vm.Expect(ctx, "Kernel panic - not syncing: sysrq triggered crash"); err != nil {
 		return o, err
 	}
 	o.ToPanic = time.Since(start)
 	if s.Raw != "" {
-		if err := dumpRaw(ctx, s.Raw); err != nil {
+		if err := dumpRaw(ctx, monitor(s.Raw), s.Raw); err != nil {
 			return o, err
 		}
 	}
@@ -266,7 +274,11 @@ func (s *Story) script() script.Script {
 	if s.Canaries {
 		steps = append(steps, script.Step{Canaries: mountPoint})
 	}
-	steps = append(steps, script.Step{Tasks: true}, script.Step{Panic: &script.Panic{CPU: s.PanicCPU}})
+	steps = append(steps, script.Step{Tasks: true})
+	if s.Canaries { // last, so that nothing else gets the pages
+		steps = append(steps, script.Step{FreeCanaries: true})
+	}
+	steps = append(steps, script.Step{Panic: &script.Panic{CPU: s.PanicCPU, Drain: s.Canaries}})
 	return script.Script{Steps: steps}
 }
 

@@ -38,6 +38,8 @@ type Case struct {
 	Spec      spec.Spec
 	// Capture lets kdump-init make its own dump after the copy.
 	Capture bool
+	// Ragged has a hole that begins and ends inside a page.
+	Ragged bool
 }
 
 // Cases are all machines. Each has as many things in it as go together, for a
@@ -56,6 +58,7 @@ var Cases = []Case{
 		Append:    "nokaslr mem=960M memmap=33M$0x0a345000 memmap=100K$0x06789200",
 		CPU:       "qemu64,+la57",
 		MemoryMiB: 1024,
+		Ragged:    true,
 		Spec:      spec.Spec{Workers: 4, AnonMiB: 6, THPMiB: 16, Huge: 4, CacheMiB: 16},
 	},
 	{

@@ -43,11 +43,17 @@ var Columns = []string{ColStored, ColReference, ColKdumpfile, ColDrgn, ColCrash,
 // CapturedCodec is the codec's name in the row of the dump that kdump-init made.
 const CapturedCodec = "zstd, by kdump-init"
 
+// CyclesCodec is added to the codec in a row that is compared with makedumpfile's work in
+// cycles, as it works where it has little memory.
+const CyclesCodec = ", makedumpfile in cycles"
+
 // dump is one dump to make of a core.
 type dump struct {
 	level   int
 	codec   string
-	readers bool // open it in drgn and crash too
+	readers bool    // open it in drgn and crash too
+	cycles  bool    // let makedumpfile work in cycles, see [cyclic]
+	plants  []plant // pages that must differ, each as its rule says
 }
 
 // Check compares all dumps of a core. With short, it is levels 1, 16 and 31 in one
@@ -82,19 +88,22 @@ func (m *Matrix) Check(ctx context.Context, core *Core, turn int, short bool) ([
 // meets each level after as many cores as there are codecs.
 func dumps(c Case, turn int, short bool) []dump {
 	if short {
-		return []dump{{1, "lzo", false}, {16, "zlib", false}, {31, "zstd", true}}
+		return []dump{{level: 1, codec: "lzo"}, {level: 16, codec: "zlib"}, {level: 31, codec: "zstd", readers: true}}
 	}
 	var all []dump
 	for i, level := range Levels {
 		if level != 31 {
-			all = append(all, dump{level, Codecs[(i+turn)%len(Codecs)], false})
+			all = append(all, dump{level: level, codec: Codecs[(i+turn)%len(Codecs)]})
 		}
 	}
 	for _, codec := range Codecs {
-		all = append(all, dump{31, codec, true})
+		all = append(all, dump{level: 31, codec: codec, readers: true})
 	}
 	if c.Capture {
-		all = append(all, dump{31, CapturedCodec, true})
+		all = append(all, dump{level: 31, codec: CapturedCodec, readers: true})
+	}
+	if c.Ragged {
+		all = append(all, dump{level: 31, codec: "none", cycles: true})
 	}
 	return all
 }
@@ -121,6 +130,9 @@ type column struct {
 
 func (c *checker) check(ctx context.Context, d dump) Row {
 	row := Row{Kernel: c.core.Kernel.Release, Case: c.core.Case.Name, Level: d.level, Codec: d.codec, Cells: map[string]string{}}
+	if d.cycles {
+		row.Codec += CyclesCodec
+	}
 	set := func(column, text string, err error) {
 		if row.Cells[column] = text; err != nil {
 			row.Cells[column] = "FAILED"
@@ -143,11 +155,12 @@ func (c *checker) check(ctx context.Context, d dump) Row {
 	var said said
 	columns := []column{
 		{ColReference, func() (string, error) {
-			reference, err := c.referenceSet(ctx, c.core, d.level, c.mem.limit)
+			reference, err := c.referenceSet(ctx, c.core, d.level, c.mem.limit, d.cycles)
 			if err != nil {
 				return "", err
 			}
 			row.Differences, err = c.mem.differences(d.level, stored, reference)
+			err = errors.Join(err, c.mem.grown(d, stored, reference))
 			return strconv.FormatUint(n-row.oursOnly(), 10), err
 		}},
 		{ColKdumpfile, func() (string, error) { return c.libkdumpfile(ctx, path, stored) }},

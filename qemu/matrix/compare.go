@@ -3,6 +3,7 @@ package matrix
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -45,6 +46,23 @@ func (m *memory) explain(level int, pfn uint64, ours bool) *rule {
 		}
 	}
 	return nil
+}
+
+// grown tells whether each planted page came out as planted.
+func (m *memory) grown(d dump, ours, reference *pfnset.Set) error {
+	var errs []error
+	for _, p := range d.plants {
+		a, b, got := ours.Has(p.pfn), reference.Has(p.pfn), ""
+		if a != b {
+			if r := m.explain(d.level, p.pfn, a); r != nil {
+				got = r.name
+			}
+		}
+		if want := p.rules[d.level]; got != want {
+			errs = append(errs, fmt.Errorf("planted flag %d of page %#x: explained by %q, want %q; ours %v, makedumpfile %v", p.flag, p.pfn, got, want, a, b))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // describe tells what a person needs to judge a page.

@@ -20,9 +20,9 @@ type record struct {
 }
 
 // layOut writes records as crash and our own programs write them: the time, then the
-// text, whose further lines begin below the first; a byte that a terminal would obey,
-// or that is no UTF-8, as \x and two digits. It shares no code with ours.
-func layOut(records []record) string {
+// text, whose further lines begin below the first, each as show has it. It shares no
+// code with ours.
+func layOut(records []record, show func(line string) string) string {
 	var b strings.Builder
 	for _, r := range records {
 		head := fmt.Sprintf("[%5d.%06d] ", r.NS/1e9, r.NS%1e9/1e3)
@@ -36,13 +36,15 @@ func layOut(records []record) string {
 			} else {
 				b.WriteString(strings.Repeat(" ", len(head)))
 			}
-			b.WriteString(harmless(line))
+			b.WriteString(show(line))
 			b.WriteByte('\n')
 		}
 	}
 	return b.String()
 }
 
+// harmless writes a byte that a terminal would obey, or that is no UTF-8, as \x and two
+// digits, as our programs do.
 func harmless(line string) string {
 	var b strings.Builder
 	for line != "" {
@@ -57,6 +59,17 @@ func harmless(line string) string {
 		line = line[n:]
 	}
 	return b.String()
+}
+
+// dotted writes all bytes but printable ASCII and tab as dots, as crash does.
+func dotted(line string) string {
+	b := []byte(line)
+	for i, c := range b {
+		if (c < 0x20 || c >= 0x7f) && c != '\t' {
+			b[i] = '.'
+		}
+	}
+	return string(b)
 }
 
 // caller is what makedumpfile puts behind the time of each message.
@@ -83,24 +96,34 @@ func noCallers(log string) string {
 // number, and so in eight digits.
 var signed = regexp.MustCompile(`\\xffffff([0-9a-f]{2})`)
 
-// noBytes puts the bytes back that makedumpfile prints as numbers.
-func noBytes(log string) string {
-	return signed.ReplaceAllStringFunc(log, func(s string) string {
+// ownBytes writes bytes as we do that makedumpfile prints as such numbers.
+func ownBytes(log string) string {
+	restored := signed.ReplaceAllStringFunc(log, func(s string) string {
 		var c byte
 		if _, err := fmt.Sscanf(s[len(`\xffffff`):], "%02x", &c); err != nil {
 			return s
 		}
 		return string([]byte{c})
 	})
+	var b strings.Builder
+	for line := range strings.Lines(restored) {
+		text, end := strings.CutSuffix(line, "\n")
+		b.WriteString(harmless(text))
+		if end {
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
 }
 
 // dmesg compares the log that we read with that of each reader, byte by byte:
 //
-//   - crash prints the same;
 //   - drgn gives the messages, and laying them out gives the same; drgn's own layout
-//     is the same but for the spaces in front of a message's further lines;
-//   - makedumpfile prints the same but for a column of callers and the numbers of
-//     bytes above 127;
+//     is the same but for the spaces in front of a message's further lines, and it
+//     prints each byte as it is;
+//   - crash prints the same, with a dot for each byte that is not printable ASCII;
+//   - makedumpfile prints the same but for a column of callers, and prints bytes above
+//     127 as \xffffffXX;
 //   - kdump-init saved the same.
 func (c *checker) dmesg(ctx context.Context, path string, said said) (string, error) {
 	out, err := exec.CommandContext(ctx, c.Command("kdump-vmcore"), "dmesg", path).Output()
@@ -117,16 +140,16 @@ func (c *checker) dmesg(ctx context.Context, path string, said said) (string, er
 	if f := said.facts; f == nil {
 		errs = append(errs, errors.New("drgn gave no log to compare with"))
 	} else {
-		same("drgn's", layOut(f.Records), ours)
+		same("drgn's", layOut(f.Records, harmless), ours)
 		same("drgn's own layout", f.Dmesg, rawLayout(f.Records))
-	}
-	if said.crashLog != "" {
-		same("crash's", said.crashLog, ours)
+		if said.crashLog != "" {
+			same("crash's", said.crashLog, layOut(f.Records, dotted))
+		}
 	}
 	theirs, err := c.makedumpfileLog(ctx, path)
 	switch {
 	case err == nil:
-		same("makedumpfile's", noBytes(noCallers(theirs)), ours)
+		same("makedumpfile's", ownBytes(noCallers(theirs)), ours)
 	case !strings.Contains(path, "snappy"): // it knows zlib, lzo and zstd only
 		errs = append(errs, err)
 	}

@@ -33,14 +33,24 @@ func (m *Matrix) Reference(ctx context.Context) (string, error) {
 	return m.reference, nil
 }
 
-// referenceSet is the set of pages that makedumpfile stores of a core at a level. It
-// does not change, so it is kept beside the core.
-func (m *Matrix) referenceSet(ctx context.Context, core *Core, level int, limit uint64) (*pfnset.Set, error) {
+// cyclic makes makedumpfile look at memory in parts, as it does by itself where it has
+// less room than a byte for 4 pages: KiB of that room.
+var cyclic = []string{"--cyclic-buffer", "4"}
+
+// referenceSet is the set of pages that makedumpfile stores of a core at a level, in
+// cycles or in one. It does not change, so it is kept beside the core.
+func (m *Matrix) referenceSet(ctx context.Context, core *Core, level int, limit uint64, cycles bool) (*pfnset.Set, error) {
 	version, err := m.Reference(ctx)
 	if err != nil {
 		return nil, err
 	}
-	name := filepath.Join(core.Dir, "makedumpfile-"+version+"-d"+strconv.Itoa(level)+".pfns")
+	name := filepath.Join(core.Dir, "makedumpfile-"+version+"-d"+strconv.Itoa(level))
+	argv := []string{"makedumpfile", "-f", "-l", "-d", strconv.Itoa(level)}
+	if cycles {
+		name += "-cycles"
+		argv = append(argv, cyclic...)
+	}
+	name += ".pfns"
 	set := pfnset.New(limit)
 	if b, err := os.ReadFile(name); err == nil {
 		set.SetBytes(b, 0)
@@ -51,7 +61,7 @@ func (m *Matrix) referenceSet(ctx context.Context, core *Core, level int, limit 
 		return nil, fmt.Errorf("matrix: %w", err)
 	}
 	defer os.Remove(out)
-	if _, err := m.Readers.Run(ctx, []string{core.Path, out}, "makedumpfile", "-f", "-l", "-d", strconv.Itoa(level), "@0", "@1"); err != nil {
+	if _, err := m.Readers.Run(ctx, []string{core.Path, out}, append(argv, "@0", "@1")...); err != nil {
 		return nil, err
 	}
 	stored, err := storedIn(out)

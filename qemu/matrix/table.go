@@ -105,44 +105,80 @@ func render(rows [][]string) string {
 	return b.String()
 }
 
+// intro is the beginning of the document; it takes the versions of makedumpfile, drgn and
+// crash, and crash's commands.
+const intro = `Each kernel below was crashed in a virtual machine of each kind. Its whole memory, copied byte by
+byte from /proc/vmcore, was then dumped by kdump-vmcore dump, and each dump compared:
+
+- **stored**: the pages in the dump; every one equals the core's, read with our own reader.
+- **makedumpfile**: the pages that makedumpfile %s stores of the same core at the same level and that
+  our dump stores too; then every page that only one of the two has (+ ours, − makedumpfile's), by
+  the rule that explains it. Any other difference fails the matrix.
+- **libkdumpfile**: the pages that it reads equal from dump and core, which are all that are stored; then
+  the other pages of RAM, each of which was asked for and was not there. Its own map of the pages in
+  the file has no other page either, in RAM or not.
+- **drgn** (%s): registers and backtraces of all CPUs, backtraces of all tasks, modules, the log, and
+  the slabs of every slab cache, walked, with the address and the contents of each object in use, are
+  the same in dump and core.
+- **crash** (%s): %s
+  print the same for dump and core: that many lines.
+- **log**: our log, byte by byte. drgn's messages, laid out with the time in front and further lines below
+  the first, are the same; so is what crash prints, which has a dot for each byte that is not
+  printable ASCII, and what kdump-init saved. makedumpfile (which reads no snappy) has a column of
+  callers besides, and prints a byte above 127 as \xffffffXX. drgn's own layout has nothing in front
+  of further lines, and each byte as it is.
+
+At level 31 every kernel and case goes through every codec and every reader. The other levels are made
+in one codec each, which moves on by one from core to core: each codec meets each level. A reader's empty
+cell was not asked for.
+
+`
+
+// machines is about the machines of all cases.
+const machines = `The kernels boot with no_timer_check: their look at whether timer interrupts come takes the time that an
+emulator on a busy machine may lose, and then they panic before there is anything to see; nothing
+in memory depends on it.
+
+`
+
+// plantedAbout is about the rows of planted cores.
+const plantedAbout = "the same core, with flags of single pages changed in a copy: page cache's on a page of the kernel's image, " +
+	"a memory error on a tail, waiters on a page of a process, on a free one and on one that is offline; the differences from makedumpfile must be these pages, by these rules"
+
 // Document is docs/matrix.md.
 func (r *Result) Document() []byte {
 	var b bytes.Buffer
 	b.WriteString("# The kernel matrix\n\n<!-- Written by make test-matrix; do not edit. -->\n\n")
-	fmt.Fprintf(&b, "Each kernel below was crashed in a virtual machine of each kind. Its whole memory, copied byte by\n"+
-		"byte from /proc/vmcore, was then dumped by `kdump-vmcore dump`, and each dump compared:\n\n"+
-		"- **stored**: the pages in the dump; every one equals the core's, read with our own reader.\n"+
-		"- **makedumpfile**: the pages that makedumpfile %s stores of the same core at the same level and that\n"+
-		"  our dump stores too; then every page that only one of the two has (`+` ours, `−` makedumpfile's), by\n"+
-		"  the rule that explains it. Any other difference fails the matrix.\n"+
-		"- **libkdumpfile**: the pages that libkdumpfile reads equal from dump and core: all that are stored.\n"+
-		"- **drgn** (%s): backtraces and registers of all CPUs, backtraces of all tasks, modules, slab caches\n"+
-		"  and the objects of two of them, and the log, are the same in dump and core.\n"+
-		"- **crash** (%s): `%s` print the same for dump and core.\n"+
-		"- **log**: our log is, byte by byte, that of drgn, of makedumpfile (which reads no snappy) without its\n"+
-		"  caller column, and of the file that kdump-init saved; only how far the second line of a message is\n"+
-		"  indented may differ.\n\n"+
-		"Levels other than 31 are made in one codec each. An empty cell was not asked for.\n\n", r.Reference, r.Drgn, r.Crash, strings.Join(crashCommands, "`, `"))
-	b.WriteString("## The cases\n\n")
+	fmt.Fprintf(&b, intro, r.Reference, r.Drgn, r.Crash, "`"+strings.Join(crashCommands, "`, `")+"` and `log`")
+	b.WriteString("## The kernels\n\n")
+	for _, k := range r.Kernels {
+		fmt.Fprintf(&b, "- **%s**, %s.\n", k, r.Chosen[k])
+	}
+	b.WriteString("\n## The cases\n\n" + machines)
 	for _, c := range Cases {
 		fmt.Fprintf(&b, "- **%s**: %s.\n", c.Name, c.About)
 	}
+	fmt.Fprintf(&b, "- **usual%s**: %s.\n", PlantedCase, plantedAbout)
 	for _, k := range slices.Sorted(maps.Keys(r.Uncovered)) {
 		fmt.Fprintf(&b, "\nNot to be had in %s: %s.\n", k, strings.Join(r.Uncovered[k], "; "))
 	}
 	b.WriteString("\n## The differences\n\n")
 	for _, name := range ruleNames() {
 		var why []string
-		var n uint64
+		var n, planted uint64
 		for _, rule := range rules {
 			if rule.name == name {
 				why = append(why, rule.why)
 			}
 		}
 		for _, row := range r.Rows {
-			n += row.Differences[name]
+			if strings.HasSuffix(row.Case, PlantedCase) {
+				planted += row.Differences[name]
+			} else {
+				n += row.Differences[name]
+			}
 		}
-		fmt.Fprintf(&b, "- **%s** (%d pages in all): %s.\n", name, n, strings.Join(why, "; "))
+		fmt.Fprintf(&b, "- **%s** (%d pages, and %d planted): %s.\n", name, n, planted, strings.Join(why, "; "))
 	}
 	fmt.Fprintf(&b, "\n## The table\n\n%s", r.Table())
 	return b.Bytes()
@@ -156,7 +192,7 @@ func (r *Result) Summary() string {
 		var dumps int
 		var pages uint64
 		differences := map[string]uint64{}
-		opened := map[string]string{ColDrgn: "–", ColCrash: "–"}
+		opened, opens := map[string]string{ColDrgn: "–", ColCrash: "–"}, map[string]int{}
 		for _, row := range r.Rows {
 			if row.Kernel != k {
 				continue
@@ -180,7 +216,8 @@ func (r *Result) Summary() string {
 				case strings.HasPrefix(text, "not this kernel"):
 					opened[column] = "not this kernel"
 				default:
-					opened[column] = "opens"
+					opens[column]++
+					opened[column] = fmt.Sprintf("opens %d", opens[column])
 				}
 			}
 		}

@@ -35,6 +35,13 @@ def running():
     return [[f.name or "" for f in prog.stack_trace(cpu_curr(prog, cpu))] for cpu in for_each_online_cpu(prog)]
 
 
+def five_level():
+    try:
+        return prog["__pgtable_l5_enabled"].value_() != 0
+    except KeyError:  # a kernel built without, such as Debian's 5.10
+        return False
+
+
 json.dump(
     {
         "release": text(prog["init_uts_ns"].name.release),
@@ -45,7 +52,7 @@ json.dump(
             text(m.name)
             for m in list_for_each_entry("struct module", prog["modules"].address_of_(), "list")
         ],
-        "five_level": prog["__pgtable_l5_enabled"].value_() != 0,
+        "five_level": five_level(),
         "dmesg": get_dmesg(prog).decode(errors="replace"),
     },
     sys.stdout,

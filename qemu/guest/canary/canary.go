@@ -24,6 +24,7 @@ const (
 	Memfd                       // memfd_create(2)
 	Clean                       // page cache of a file that was only read
 	Dirty                       // page cache of a file, not written back
+	Young                       // a file on tmpfs again, its pages the last ones that were made
 	Freed                       // anonymous memory, unmapped
 	FreedTHP                    // the same, in huge pages
 	FreedLock                   // memory behind mlock(2), unmapped
@@ -31,7 +32,7 @@ const (
 )
 
 var names = [NumClasses]string{
-	"", "anon", "thp", "hugetlb", "mlocked", "shmem", "memfd", "cache clean", "cache dirty", "freed", "freed thp", "freed mlocked",
+	"", "anon", "thp", "hugetlb", "mlocked", "shmem", "memfd", "cache clean", "cache dirty", "shmem young", "freed", "freed thp", "freed mlocked",
 }
 
 // String is the class's name in a report.
@@ -91,8 +92,8 @@ const Pieces = PageSize / (8 * pieceWords)
 type Report struct {
 	// Pages by class's name, of 4 KiB, that were marked.
 	Pages map[string]int `json:"pages"`
-	// Held is the most pages of free memory that were on lists of CPUs, where
-	// they are no longer the owner's and not yet the allocator's.
+	// Held is how many free pages are on lists of CPUs, where they are no longer
+	// the owner's and not yet the allocator's.
 	Held int `json:"held"`
 	// DirtyKiB is what the kernel said is dirty.
 	DirtyKiB int `json:"dirty_kib"`
@@ -108,5 +109,9 @@ const (
 	CleanPages = 1024
 )
 
-// ReportPrefix stands in front of the report, as JSON, on the guest's console.
-const ReportPrefix = "canaries "
+// What stands in front of a report, as JSON, on the guest's console: once all are marked,
+// and once some were given back, when the guest waits for a line.
+const (
+	ReportPrefix = "canaries "
+	FreedPrefix  = "canaries freed "
+)

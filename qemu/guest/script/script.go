@@ -48,6 +48,9 @@ type Step struct {
 	// Canaries marks memory of all kinds, as package canary has it, some of it in
 	// files of this directory; its report goes to the console, behind [Marker].
 	Canaries string `json:"canaries,omitempty"`
+	// FreeCanaries gives back those that are to be freed and waits for a line on the
+	// console; see package canary.
+	FreeCanaries bool `json:"free_canaries,omitempty"`
 	// Tasks puts every task's id and name on the console: lines of JSON, objects
 	// of id to name, each behind [Marker] [TasksPrefix], and then [TasksEnd].
 	Tasks bool `json:"tasks,omitempty"`
@@ -101,6 +104,10 @@ func WorkerName(i int) string { return fmt.Sprintf("gokdump-w%02d", i) }
 type Panic struct {
 	// CPU is the processor that panics, from 0.
 	CPU int `json:"cpu"`
+	// Drain puts pages just before where they come to in time: off the lists of
+	// CPUs on which free pages and new ones of page cache wait, with nothing on them
+	// that says so.
+	Drain bool `json:"drain,omitempty"`
 }
 
 // Parse reads a script. It refuses a step that has no field or more than one.
@@ -111,7 +118,7 @@ func Parse(b []byte) (*Script, error) {
 	}
 	for i, st := range s.Steps {
 		n := 0
-		for _, set := range []bool{st.Mount != nil, st.Fill != nil, st.Run != nil, st.List != "", st.EndIfAny != "", st.Tasks, st.Panic != nil, st.Idle, st.SwitchRoot != nil, st.Carry != nil, st.Canaries != ""} {
+		for _, set := range []bool{st.Mount != nil, st.Fill != nil, st.Run != nil, st.List != "", st.EndIfAny != "", st.Tasks, st.Panic != nil, st.Idle, st.SwitchRoot != nil, st.Carry != nil, st.Canaries != "", st.FreeCanaries} {
 			if set {
 				n++
 			}

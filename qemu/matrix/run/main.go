@@ -115,6 +115,11 @@ func run(ctx context.Context, o options) error {
 				return err
 			}
 			rows, err := m.Check(ctx, core, j.turn, o.short)
+			if err == nil && j.c.Capture && !o.short {
+				var planted []matrix.Row
+				planted, err = m.Planted(ctx, core)
+				rows = append(rows, planted...)
+			}
 			r.Rows = append(r.Rows, rows...)
 			r.Note(core)
 			for _, row := range rows {
