@@ -49,9 +49,10 @@ test-vm: ## crash real kernels in virtual machines
 	$(GO) test -tags vm -count=1 -timeout 30m -parallel 2 -v ./qemu/smoke
 
 .PHONY: test-matrix
-test-matrix: setup ## compare dumps of all kernels, page by page; writes docs/matrix.md
+test-matrix: setup ## compare dumps of all kernels, page by page, and of the newest QEMU; writes docs/matrix.md
 	@scripts/slow "compiling the matrix" $(GO) build -o build/tools/matrix ./qemu/matrix/run
 	@build/tools/matrix $(MATRIXFLAGS)
+	$(GO) test -tags vm,newest -count=1 -timeout 30m -v -run Newest ./qemu/smoke
 
 .PHONY: docs
 docs: ## write the documentation of the last test-matrix anew
@@ -90,13 +91,13 @@ fmt: ## fail on code that gofmt would change
 
 .PHONY: vet
 vet: ## go vet for amd64 and arm64
-	GOARCH=amd64 $(GO) vet -tags vm ./...
-	GOARCH=arm64 $(GO) vet -tags vm ./...
+	GOARCH=amd64 $(GO) vet -tags vm,newest ./...
+	GOARCH=arm64 $(GO) vet -tags vm,newest ./...
 	GOARCH=amd64 $(GO) vet -tags raw,stack,net,ssh,s3,age ./cmd/kdump-init
 
 .PHONY: staticcheck
 staticcheck: ## the linter that go.mod pins
-	$(GO) tool staticcheck -tags vm ./...
+	$(GO) tool staticcheck -tags vm,newest ./...
 
 .PHONY: setup
 setup: ## install what the tests need; does nothing where all is there
