@@ -33,7 +33,7 @@ type Opts struct {
 	CPU string
 	// Accel says who executes the guest; the zero value is [TCG].
 	Accel Accel
-	// Drives become /dev/vda, /dev/vdb and so on.
+	// Drives become /dev/vda, /dev/vdb and so on, unless they name another bus.
 	Drives []Drive
 	// Reboot lets a guest that resets the machine boot again. Without it, a
 	// reset ends the machine as if it had powered off.
@@ -50,12 +50,51 @@ type Opts struct {
 	Log string
 }
 
-// Drive is one virtio disk.
+// Drive is one disk.
 type Drive struct {
 	// Path of the image, in raw format.
 	Path string
 	// ReadOnly makes the guest's every write fail.
 	ReadOnly bool
+	// Bus is what the disk hangs on; the zero value is [VirtioBlk].
+	Bus Bus
+	// Serial is the disk's serial number, which the guest sees; empty means that
+	// it is QEMU's business.
+	Serial string
+}
+
+// Bus is what connects a disk with the machine.
+type Bus string
+
+// The buses.
+const (
+	VirtioBlk  Bus = ""
+	VirtioSCSI Bus = "virtio-scsi"
+	NVMe       Bus = "nvme"
+	AHCI       Bus = "ahci"
+)
+
+// device is QEMU's -device for disk number i of the bus, and for nvme gives a serial
+// number, without which there is no such disk.
+func (d Drive) device(i int) []string {
+	serial := d.Serial
+	var args []string
+	model := "virtio-blk-pci"
+	switch d.Bus {
+	case VirtioSCSI:
+		args = []string{"-device", fmt.Sprintf("virtio-scsi-pci,id=scsi%d", i)}
+		model = fmt.Sprintf("scsi-hd,bus=scsi%d.0", i)
+	case NVMe:
+		model = "nvme"
+		serial = or(serial, fmt.Sprintf("disk%d", i))
+	case AHCI:
+		model = fmt.Sprintf("ide-hd,bus=ide.%d", i)
+	}
+	model += fmt.Sprintf(",drive=disk%d", i)
+	if serial != "" {
+		model += ",serial=" + comma(serial)
+	}
+	return append(args, "-device", model)
 }
 
 // Accel says who executes the guest's instructions.
@@ -140,7 +179,7 @@ func (o *Opts) Args() ([]string, error) {
 		if d.ReadOnly {
 			drive += ",readonly=on"
 		}
-		args = append(args, "-drive", drive, "-device", fmt.Sprintf("virtio-blk-pci,drive=disk%d", i))
+		args = append(append(args, "-drive", drive), d.device(i)...)
 	}
 	if !o.Reboot {
 		args = append(args, "-no-reboot")

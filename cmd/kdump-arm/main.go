@@ -23,6 +23,8 @@ const usage = `Usage:
   kdump-arm load [flags]      load the crash kernel; a panic then boots it
   kdump-arm unload            unload it; a panic then leaves no dump
   kdump-arm status [--json]   tell whether a panic would leave a dump
+  kdump-arm recover [flags]   copy dumps off the raw devices that /etc/kdump.conf
+                              names, into the directory that it names (/var/crash)
 
 Flags of load:
   --kernel FILE   crash kernel (default /boot/vmlinuz-RELEASE of the running kernel)
@@ -35,9 +37,13 @@ Flags of load:
   --force         load also what seems not to fit or not to match
   --dry-run       show the command line and the checks, load nothing
 
+Flags of recover:
+  --config FILE   configuration (default /etc/kdump.conf)
+  --to DIR        copy into DIR instead
+
 A load that fails puts the last good pair back if nothing else is armed.
 
-Exit codes of load and unload:
+Exit codes of load, unload and recover:
   0 done   1 failed   2 wrong usage   3 no memory is reserved (crashkernel=)
 Exit codes of status:
   0 armed and current          1 armed, but stale or unknown   2 not armed
@@ -91,6 +97,8 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return p.unload(ctx, args[1:])
 	case "status":
 		return p.status(ctx, args[1:])
+	case "recover":
+		return p.recover(ctx, args[1:])
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(p.stdout, usage)
 		return exitOK

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/gokdump/gokdump/qemu"
 	"github.com/gokdump/gokdump/qemu/debian"
@@ -30,6 +31,14 @@ type Lab struct {
 	Accel qemu.Accel
 
 	bin string // the compiled commands
+
+	hosts   sync.Mutex      // over the map, and the making of what is in it
+	systems map[string]bool // images of hosts that are made
+}
+
+// WithKernel is a lab like l whose machines boot another kernel.
+func (l *Lab) WithKernel(k *debian.Kernel) *Lab {
+	return &Lab{Kernel: k, Accel: l.Accel, bin: l.bin}
 }
 
 // module is the path of this module, whose packages New compiles.
@@ -59,15 +68,24 @@ func New(ctx context.Context, dir string, progress io.Writer) (*Lab, error) {
 // Command is the path of a compiled command.
 func (l *Lab) Command(name string) string { return filepath.Join(l.bin, name) }
 
+// DiskInit is the kdump-init for raw devices, logical volumes and arrays, as
+// [Lab.Command] takes it.
+const DiskInit = "kdump-init-disk"
+
 // compile builds the commands and the guest, static, as they are released.
 func compile(ctx context.Context, bin string) error {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", bin+"/", module+"/cmd/...", module+"/qemu/guest")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("lab: compile: %w\n%s", err, out)
+	for _, args := range [][]string{
+		{"-o", bin + "/", module + "/cmd/...", module + "/qemu/guest"},
+		{"-tags", "raw,stack", "-o", filepath.Join(bin, DiskInit), module + "/cmd/kdump-init"},
+	} {
+		cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-ldflags", "-s -w"}, args...)...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("lab: compile: %w\n%s", err, out)
+		}
 	}
 	return nil
 }

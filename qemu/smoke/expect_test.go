@@ -53,6 +53,16 @@ func logSaved(t *testing.T, l lab.Left) {
 	}
 }
 
+// drgn opens a dump of a machine.
+func drgn(t *testing.T, machine *lab.Lab, core string) *readers.Findings {
+	t.Helper()
+	f, err := readers.Drgn(t.Context(), machine.Kernel.Debug, core)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 // opensInDrgn opens the dump and compares it with what the guest saw.
 func opensInDrgn(t *testing.T, o *lab.Outcome, core string) *readers.Findings {
 	t.Helper()

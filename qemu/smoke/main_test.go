@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -53,6 +54,13 @@ func TestMain(m *testing.M) {
 	}
 	fmt.Printf("    kernel %s under %s\n", shared.Kernel.Release, shared.Accel)
 	os.Exit(m.Run())
+}
+
+// generic is made by the first test that needs it.
+var generic struct {
+	once sync.Once
+	lab  *lab.Lab
+	err  error
 }
 
 // dir is a folder for the test's machine. It stays when the test fails.
