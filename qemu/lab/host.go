@@ -63,6 +63,8 @@ hostname smoke
 /lib/systemd/systemd-udevd --daemon
 udevadm trigger --action=add; udevadm settle
 modprobe sd_mod 2>/dev/null
+# Buses look for their disks in the background.
+for i in $(seq 200); do test $(ls /sys/block | grep -c '^[vsn]') -ge $DISKS && break; sleep 0.1; done
 udevadm settle
 set -ex
 if [ -e /armed ]; then
@@ -91,7 +93,7 @@ func (l *Lab) RunHost(ctx context.Context, dir string, h Host) (*Outcome, error)
 	}
 	const root = "/work"
 	initrd := filepath.Join(dir, "boot.img")
-	loader := []string{root + "/lib64/ld-linux-x86-64.so.2", "--library-path", root + "/usr/lib/x86_64-linux-gnu", root + "/usr/sbin/chroot", root, "/bin/sh", "/host.sh"}
+	loader := []string{root + "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "--library-path", root + "/usr/lib/x86_64-linux-gnu", root + "/usr/sbin/chroot", root, "/bin/sh", "/host.sh"}
 	todo := script.Script{Steps: []script.Step{
 		{Mount: &script.Mount{Device: "/dev/vda", FSType: "ext4", Dir: root}},
 		{Run: loader},
@@ -162,7 +164,7 @@ func (l *Lab) hostDisks(ctx context.Context, dir, carry string, h Host) ([]qemu.
 		return nil, fmt.Errorf("lab: %w", err)
 	}
 	texts := map[string]string{
-		"host.sh":  strings.ReplaceAll(hostPrologue, "$ARM", strings.Join(h.ArmFlags, " ")),
+		"host.sh":  strings.NewReplacer("$ARM", strings.Join(h.ArmFlags, " "), "$DISKS", fmt.Sprint(len(h.Disks)+2)).Replace(hostPrologue),
 		"setup.sh": h.Setup, "fetch.sh": h.Fetch,
 	}
 	if h.Config != "" {
