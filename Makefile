@@ -48,6 +48,10 @@ test-unit: ## unit tests, tests of the commands and of the targets with their se
 test-vm: ## crash real kernels in virtual machines
 	$(GO) test -tags vm -count=1 -timeout 30m -parallel 2 -v ./qemu/smoke
 
+.PHONY: test-targets
+test-targets: setup fetch ## crash into every kind of target, on every kind of disk
+	GOKDUMP_TARGETS=all $(GO) test -tags vm -count=1 -timeout 120m -parallel 2 -v ./qemu/smoke -run 'TestDisks|TestFull'
+
 .PHONY: test-matrix
 test-matrix: setup ## compare dumps of all kernels, page by page, and of the newest QEMU; writes docs/matrix.md
 	@scripts/slow "compiling the matrix" $(GO) build -o build/tools/matrix ./qemu/matrix/run

@@ -59,14 +59,16 @@ func (h *Host) now() time.Time {
 }
 
 // DefaultKernel is the running kernel's boot image: the first that exists of
-// /boot/vmlinuz-RELEASE, /lib/modules/RELEASE/vmlinuz and /boot/Image-RELEASE.
+// /boot/vmlinuz-RELEASE, vmlinuz in /lib/modules/RELEASE or /usr/lib/modules/RELEASE
+// (where Debian has it since Linux 7.0, and Fedora beside the one in /boot), and
+// /boot/Image-RELEASE.
 func (h *Host) DefaultKernel() (string, error) {
 	release, err := h.System().Release()
 	if err != nil {
 		return "", err
 	}
 	first := h.path("/boot/vmlinuz-" + release)
-	for _, p := range []string{first, h.path("/lib/modules/" + release + "/vmlinuz"), h.path("/boot/Image-" + release)} {
+	for _, p := range []string{first, h.path("/lib/modules/" + release + "/vmlinuz"), h.path("/usr/lib/modules/" + release + "/vmlinuz"), h.path("/boot/Image-" + release)} {
 		if _, err := os.Stat(p); err == nil {
 			return p, nil
 		}

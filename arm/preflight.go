@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gokdump/gokdump/arm/kexec"
+	"github.com/gokdump/gokdump/initramfs"
 )
 
 // Options say what to load. Empty paths are the defaults.
@@ -193,9 +194,8 @@ func (j *job) agree(info *ImageInfo) *Problem {
 // compressed: with 68 MiB the crash kernel runs out of memory before /init, with
 // 72 MiB /init runs and finds 17 MiB available.
 const (
-	earlyUse   = 16 << 20 // page tables, memmap, per-CPU areas, what drivers take
-	workRoom   = 32 << 20 // buffers, stacks and dirty pages of a capture
-	usualStart = 64 << 20 // init_size of a kernel that does not tell
+	earlyUse = 16 << 20 // page tables, memmap, per-CPU areas, what drivers take
+	workRoom = 32 << 20 // buffers, stacks and dirty pages of a capture
 )
 
 // fits compares the reservation with what the pair needs: refuse what cannot
@@ -203,7 +203,7 @@ const (
 func (j *job) fits(h *Host, header *kexec.Kernel, info *ImageInfo) *Problem {
 	need := header.InitSize
 	if need == 0 {
-		need = usualStart
+		need = initramfs.UsualInitSize
 	}
 	need += earlyUse + uint64(j.Image.Size)
 	unpacked := uint64(0)

@@ -81,6 +81,10 @@ func TestDefaultKernel(t *testing.T) {
 	if got, err := m.host.DefaultKernel(); err != nil || got != m.path(kernelPath) {
 		t.Errorf("nothing there: %q, %v", got, err)
 	}
+	m.write("/usr/lib/modules/6.1.0-test/vmlinuz", "x")
+	if got, err := m.host.DefaultKernel(); err != nil || got != m.path("/usr/lib/modules/6.1.0-test/vmlinuz") {
+		t.Errorf("only in /usr/lib/modules: %q, %v", got, err)
+	}
 	m.write("/lib/modules/6.1.0-test/vmlinuz", "x")
 	if got, err := m.host.DefaultKernel(); err != nil || got != m.path("/lib/modules/6.1.0-test/vmlinuz") {
 		t.Errorf("only in /lib/modules: %q, %v", got, err)

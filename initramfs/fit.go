@@ -15,9 +15,9 @@ const mib = 1 << 20
 // (init_size 51.5 MiB) and a 2 MiB image, a reservation of 72 MiB does not start
 // and one of 80 MiB does.
 const (
-	// defaultInitSize stands for a kernel that does not tell its init_size: rather
-	// less than usual, since what might start must not be refused.
-	defaultInitSize = 48 * mib
+	// UsualInitSize stands for a kernel that does not tell its init_size, in bytes:
+	// rather less than usual, since what might start must not be refused.
+	UsualInitSize = 48 * mib
 	// workingFloor is for early allocations, kdump-init and its buffers.
 	workingFloor = 20 * mib
 )
@@ -36,7 +36,7 @@ func (n Need) Total() int64 { return n.Kernel + n.Packed + n.Plain + n.Working }
 // NeedOf estimates for an image of size with the kernel boot/vmlinuz-RELEASE under
 // root; a usual figure stands for a kernel that is not there or does not tell.
 func NeedOf(root fs.FS, release string, size archive.Stats) Need {
-	n := Need{Kernel: defaultInitSize, Packed: size.Packed, Plain: size.Plain, Working: workingFloor}
+	n := Need{Kernel: UsualInitSize, Packed: size.Packed, Plain: size.Plain, Working: workingFloor}
 	for _, name := range []string{"boot/vmlinuz-" + release, "lib/modules/" + release + "/vmlinuz", "usr/lib/modules/" + release + "/vmlinuz"} {
 		if s := initSize(root, name); s > 0 {
 			n.Kernel = s

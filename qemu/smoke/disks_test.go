@@ -146,7 +146,7 @@ mkfs.xfs -q -L dumps /dev/vg/dumps
 echo 'xfs LABEL=dumps
 path /crash' >/etc/kdump.conf
 kdump-mkinitramfs -o /kdump.img
-modprobe dm-mirror; pvmove -q /dev/vdb /dev/vdc; dd if=/dev/zero of=/dev/vdb bs=1M seek=1 count=500 status=none
+pvmove -q /dev/vdb /dev/vdc; dd if=/dev/zero of=/dev/vdb bs=1M seek=1 count=500 status=none
 mv /usr/sbin/kdump-mkinitramfs /usr/sbin/kdump-mkinitramfs.real; printf '#!/bin/sh\n' >/usr/sbin/kdump-mkinitramfs; chmod +x /usr/sbin/kdump-mkinitramfs
 `,
 				Fetch: "vgchange -ay vg; " + fetchLabel,
@@ -157,7 +157,7 @@ mv /usr/sbin/kdump-mkinitramfs /usr/sbin/kdump-mkinitramfs.real; printf '#!/bin/
 			name: "ext4-lvm-on-md", short: true,
 			host: lab.Host{
 				Disks: []lab.HostDisk{{SizeMiB: 400}, {SizeMiB: 400}},
-				Setup: `modprobe raid1
+				Setup: `
 for x in b c; do printf 'label: gpt\nsize=+\n' | sfdisk -q /dev/vd$x; done; udevadm settle
 mdadm --create /dev/md0 --run --level=1 --metadata=1.2 --raid-devices=2 /dev/vdb1 /dev/vdc1
 pvcreate -q /dev/md0; vgcreate -q vg /dev/md0; lvcreate -q -y -n root -l 80 vg
@@ -165,7 +165,7 @@ mke2fs -q -t ext4 -L dumps /dev/vg/root
 mkdir -p /var/crash; mount /dev/vg/root /var/crash
 cat /proc/mdstat
 `,
-				Fetch: "modprobe raid1; mdadm --assemble --scan --run || true; udevadm settle; cat /proc/mdstat; vgchange -ay vg; fsck.ext4 -f -n /dev/vg/root; mount -L dumps /var/crash; cp -a /var/crash/. /carry/; rmdir /carry/lost+found; umount /var/crash; vgchange -an vg\n" + sameMembers,
+				Fetch: "mdadm --assemble --scan --run || true; udevadm settle; cat /proc/mdstat; vgchange -ay vg; fsck.ext4 -f -n /dev/vg/root; mount -L dumps /var/crash; cp -a /var/crash/. /carry/; rmdir /carry/lost+found; umount /var/crash; vgchange -an vg\n" + sameMembers,
 			},
 			says: []string{"module raid1", "with 2 of 2 members, metadata 1.2", "logical volume vg/root assembled"},
 		},
@@ -233,7 +233,7 @@ func mdCase(metadata, harm string, members int) hostCase {
 		name: name,
 		host: lab.Host{
 			Disks: []lab.HostDisk{{SizeMiB: 300}, {SizeMiB: 300}},
-			Setup: fmt.Sprintf(`modprobe raid1
+			Setup: fmt.Sprintf(`
 mdadm --create /dev/md0 --run --level=1 --metadata=%s --raid-devices=2 /dev/vdb /dev/vdc
 mdadm --wait /dev/md0 || true
 mke2fs -q -t ext4 -L dumps /dev/md0
@@ -241,7 +241,7 @@ mke2fs -q -t ext4 -L dumps /dev/md0
 echo 'ext4 LABEL=dumps
 path /crash' >/etc/kdump.conf
 `, metadata, harm),
-			Fetch: "modprobe raid1; mdadm --assemble --scan --run || true; udevadm settle; cat /proc/mdstat; fsck.ext4 -f -n /dev/md/* || fsck.ext4 -f -n /dev/md0 || fsck.ext4 -f -n /dev/md127; " + fetchLabel,
+			Fetch: "mdadm --assemble --scan --run || true; udevadm settle; cat /proc/mdstat; fsck.ext4 -f -n /dev/md/* || fsck.ext4 -f -n /dev/md0 || fsck.ext4 -f -n /dev/md127; " + fetchLabel,
 		},
 		says: []string{fmt.Sprintf("with %d of %d members, metadata %s", members, members, metadata)},
 	}
