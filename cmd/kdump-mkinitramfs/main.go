@@ -36,7 +36,8 @@ Flags of building:
   --if-needed         write nothing when the image is already what would be built
   -v                  say what goes into the image
 
-The file /etc/kdump.conf takes: ext4|xfs|btrfs UUID=...|LABEL=...|/dev/..., path, level, codec,
+The file /etc/kdump.conf takes: ext4|xfs|btrfs UUID=...|LABEL=...|PARTUUID=...|PARTLABEL=...|/dev/...,
+btrfs ... subvol=NAME, raw PARTUUID=...|PARTLABEL=...|/dev/..., path, level, codec,
 core_collector makedumpfile, failure_action, final_action, extra_modules, host, timeout.
 Without a target in it, dumps go to the file system of this host that holds path (/var/crash).
 
