@@ -113,10 +113,11 @@ func (s *scan) doubts() (d kernel.Doubt) {
 		case t.anon == 0 && t.listed > 4*maxIsolated:
 			d |= kernel.DoubtCache
 			s.warn("not one of %d pages on LRU lists is anonymous, so OFFSET(page.mapping) or PG_lru is not believed: page cache is kept", t.listed)
-		case t.backed*2 < t.marked:
-			d |= kernel.DoubtSwap
-			s.warn("by PG_swapbacked only %d of %d anonymous pages are backed by swap, so it is not believed: swap cache that is on no list is kept", t.backed, t.marked)
 		}
+	}
+	if s.opt.Level&(LevelCache|LevelCachePrivate|LevelUser) != 0 && d&kernel.DoubtCache == 0 && t.backed*2 < t.marked {
+		d |= kernel.DoubtSwap
+		s.warn("by PG_swapbacked only %d of %d anonymous pages are backed by swap, so it is not believed: swap cache and anonymous pages that are on no list are kept", t.backed, t.marked)
 	}
 	if s.opt.Level&LevelUser != 0 && t.notHuge*16 > t.saysHuge {
 		d |= kernel.DoubtHuge

@@ -28,6 +28,7 @@ type PageLayout struct {
 	special                                    uint64   // all masks
 	inFree                                     uint64   // of these, what no page inside a free block has
 	poisonHint                                 uint64   // where PG_hwpoison should be, if it is not there
+	poisonUnknown                              bool     // the hint is no more than a guess
 	poisonUnsure                               bool     // it is where it should not be, though it may
 	unaccepted                                 pageType // where VMCOREINFO does not tell of it
 	types                                      pageTypes

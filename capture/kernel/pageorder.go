@@ -15,8 +15,7 @@ type order struct {
 	kernels string
 	numbers map[string]int64
 	offsets map[string]uint64
-	needs   []string // exported by each build; or with what is in with
-	with    map[string]string
+	with    map[string]string // a number that is exported wherever another is
 }
 
 // orders are the known ones. Kernels 6.10 and 6.11 changed it twice and are no more.
@@ -48,7 +47,6 @@ func orders() []order {
 				"PAGE_BUDDY_MAPCOUNT_VALUE": -0x10 << 24, "PAGE_OFFLINE_MAPCOUNT_VALUE": -0x0f << 24, "PAGE_HUGETLB_MAPCOUNT_VALUE": -0x0c << 24,
 				"PAGE_SLAB_MAPCOUNT_VALUE": -0x0b << 24, "PAGE_UNACCEPTED_MAPCOUNT_VALUE": -0x09 << 24},
 			offsets: offsets(nil),
-			needs:   []string{"PAGE_OFFLINE_MAPCOUNT_VALUE", "PAGE_HUGETLB_MAPCOUNT_VALUE"},
 		},
 	}
 }
@@ -112,35 +110,43 @@ func (i *Info) value(key string) (int64, bool) {
 // order, nil when there is none.
 func believable(info *Info) (use *Info, known *order, said []string) {
 	if !info.atLeast(5, 0) || info.atLeast(7, 3) || info.atLeast(6, 10) && !info.atLeast(6, 12) {
-		return info, nil, nil
+		return info, nil, typesTogether(info)
 	}
 	all := orders()
-	best, wrong := -1, map[string]int64{}
+	best := 2 // more than one wrong key is a kernel of its own
+	var fit []*order
 	for i := range all {
 		keys := all[i].misfits(info)
 		n := len(keys)
 		if all[i].swapped(info, keys) {
 			n = 1
 		}
-		if best >= 0 && n > best {
-			continue
+		if n < best {
+			best, fit = n, nil
 		}
-		if n < best || best < 0 {
-			clear(wrong)
-		}
-		best, known = n, &all[i]
-		for _, k := range keys {
-			wrong[k] = all[i].expect(k)
+		if n == best && n < 2 {
+			fit = append(fit, &all[i])
 		}
 	}
-	if best > 1 {
-		return info, nil, nil
-	}
-	for _, name := range known.needs {
-		if _, ok := info.Number(name); !ok {
-			said = append(said, fmt.Sprintf("VMCOREINFO has no NUMBER(%s), which all kernels from %s have: such pages are kept", name, known.kernels))
+	said = typesTogether(info)
+	wrong := map[string]string{}
+	for _, o := range fit {
+		for _, k := range o.misfits(info) {
+			v, _ := info.value(k)
+			wrong[k] = fmt.Sprintf("%s is %d, and not %d, though all the rest is as kernels from %s have it: it is not believed", k, v, o.expect(k), o.kernels)
 		}
 	}
+	use = info
+	if len(wrong) > 0 {
+		use = info.lacking(wrong)
+		for _, k := range slices.Sorted(maps.Keys(wrong)) {
+			said = append(said, wrong[k])
+		}
+	}
+	if len(fit) != 1 {
+		return use, nil, said
+	}
+	known = fit[0]
 	for name, other := range known.with {
 		_, ok1 := info.Number(name)
 		_, ok2 := info.Number(other)
@@ -148,19 +154,25 @@ func believable(info *Info) (use *Info, known *order, said []string) {
 			said = append(said, fmt.Sprintf("VMCOREINFO has NUMBER(%s), but no NUMBER(%s), which kernels from %s have together: such pages are kept", other, name, known.kernels))
 		}
 	}
-	use = info
-	if len(wrong) > 0 {
-		use = info.lacking(wrong)
-		for _, k := range slices.Sorted(maps.Keys(wrong)) {
-			v, _ := info.value(k)
-			said = append(said, fmt.Sprintf("%s is %d, and not %d, though all the rest is as kernels from %s have it: it is not believed", k, v, wrong[k], known.kernels))
-		}
-	}
 	return use, known, said
 }
 
+// typesTogether tells of types that are missing beside others: since 6.9 all builds
+// export these.
+func typesTogether(info *Info) (said []string) {
+	names := []string{"PAGE_HUGETLB_MAPCOUNT_VALUE", "PAGE_OFFLINE_MAPCOUNT_VALUE"}
+	_, slab := info.Number("PAGE_SLAB_MAPCOUNT_VALUE")
+	_, huge := info.Number(names[0])
+	for _, name := range names {
+		if _, ok := info.Number(name); !ok && (slab || huge) {
+			said = append(said, fmt.Sprintf("VMCOREINFO has no NUMBER(%s), which all kernels since 6.9 have: such pages are kept", name))
+		}
+	}
+	return said
+}
+
 // lacking is the same without some keys.
-func (i *Info) lacking(keys map[string]int64) *Info {
+func (i *Info) lacking(keys map[string]string) *Info {
 	c := *i
 	c.numbers, c.unsigned = maps.Clone(i.numbers), maps.Clone(i.unsigned)
 	for k := range keys {
@@ -225,4 +237,7 @@ func (l *PageLayout) readPoison(info *Info, known *order) {
 	l.hwpoison = said
 	l.poisonUnsure = said != 0 && said == may
 	l.poisonHint = should &^ said
+	if l.poisonUnknown = known == nil; l.poisonUnknown {
+		l.poisonHint = (l.swapbacked<<3 | l.swapbacked<<4) &^ said
+	}
 }

@@ -38,5 +38,9 @@ func (l *PageLayout) HintsPoison(p []byte) bool {
 	if l.f(p)&l.poisonHint == 0 {
 		return false
 	}
+	if l.poisonUnknown {
+		sure, _ := l.Poison(p)
+		return sure && !l.IsTail(p)
+	}
 	return l.IsTail(p) || l.f(p)&l.lru == 0 && (l.m(p) == 0 || int32(l.t(p)) < 0)
 }

@@ -82,7 +82,7 @@ func TestCanaries(t *testing.T) {
 		}
 		defer src.Close()
 		t.Logf("mended: %q", said)
-		spoilReal(t, src)
+		spoilReal(t, src, "")
 	})
 	inCapture := countCanaries(t, captured)
 	t.Run("drained", func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +33,9 @@ type Options struct {
 	// Thorough takes each number there is in place of the right one, and not only
 	// its neighbours.
 	Thorough bool
+	// Release is taken for the kernel's, where it is not empty: to see what evidence
+	// alone does for a kernel that is newer than all that are known.
+	Release string
 	// Workers is the number of goroutines; less than 1 is one.
 	Workers int
 }
@@ -64,6 +68,9 @@ type Report struct {
 // Check spoils each key of the core's VMCOREINFO in each way, and then pieces of
 // its memory. The error is ctx's, or tells that the core cannot be used at all.
 func Check(ctx context.Context, src vmcore.Source, opt Options) (*Report, error) {
+	if opt.Release != "" {
+		src = &renamed{src, release.ReplaceAll(src.VMCoreInfo(), []byte("OSRELEASE="+opt.Release))}
+	}
 	c := &checker{src: src, opt: opt, rep: &Report{Grew: map[string]uint64{}}, good: map[int]*filter.Result{}}
 	if err := c.prepare(ctx); err != nil {
 		return nil, err
@@ -77,6 +84,16 @@ func Check(ctx context.Context, src vmcore.Source, opt Options) (*Report, error)
 	slices.SortFunc(c.rep.Defects, func(a, b Defect) int { return strings.Compare(a.What, b.What) })
 	return c.rep, nil
 }
+
+var release = regexp.MustCompile(`(?m)^OSRELEASE=.*`)
+
+// renamed is a core whose VMCOREINFO has another release.
+type renamed struct {
+	vmcore.Source
+	info []byte
+}
+
+func (r *renamed) VMCoreInfo() []byte { return r.info }
 
 type checker struct {
 	src  vmcore.Source

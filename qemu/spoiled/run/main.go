@@ -25,7 +25,7 @@ import (
 	"github.com/gokdump/gokdump/qemu/steps"
 )
 
-const usage = `usage: run [-short] [-levels N,N,...] [CORE ...]
+const usage = `usage: run [-short] [-levels N,N,...] [-release R] [CORE ...]
 
 Spoils each key of each core's VMCOREINFO, its struct pages, mem_section and page
 tables, filters it at each level, and compares with a good dump. Without CORE, all
@@ -33,6 +33,8 @@ cores that make test-matrix left in the cache.
 
   -short         only some values of each key
   -levels N,...  dump levels; 1,2,4,8,16,31 without it
+  -release R     take the kernels for this release, such as 99.0: one that is newer
+                 than all that are known
 
 exit codes: 0 no page is lost and all that grows is told, 1 not so, 2 wrong usage
 `
@@ -44,6 +46,7 @@ func main() {
 	fs := flag.NewFlagSet("run", flag.ContinueOnError)
 	fs.Usage = func() { fmt.Fprint(os.Stderr, usage) }
 	short := fs.Bool("short", false, "")
+	fs.StringVar(&opt.Release, "release", "", "")
 	fs.Func("levels", "", func(s string) error {
 		opt.Levels = nil
 		for _, f := range strings.Split(s, ",") {
