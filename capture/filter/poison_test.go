@@ -19,8 +19,14 @@ func TestWrongPoisonBit(t *testing.T) {
 			t.Parallel()
 			m := manifold(opt)
 			for _, r := range m.Runs {
-				if r.Kind == synth.HWPoison { // one that was taken from the free pages
+				switch r.Kind {
+				case synth.HWPoison: // one that was taken from the free pages
 					m.Put64(m.StructPage(r.PFN)+40, 0x48575053)
+				case synth.Anon: // locked into memory
+					for pfn := r.PFN; pfn < r.PFN+r.Pages(); pfn++ {
+						p := m.StructPage(pfn)
+						m.Put64(p, m.Get64(p)|3<<(m.Opt.Era.HWPoison-2))
+					}
 				}
 			}
 			src := flatten(m)
