@@ -22,8 +22,9 @@ help: ## list the targets
 build: ## build the commands into build/, static
 	$(GO) build -trimpath -ldflags "-s -w" -o build/ ./cmd/...
 	$(GO) build -trimpath -ldflags "-s -w" -tags raw,stack -o build/kdump-init-disk ./cmd/kdump-init
+	$(GO) build -trimpath -ldflags "-s -w" -tags raw,stack,age -o build/kdump-init-age ./cmd/kdump-init
 	$(GO) build -trimpath -ldflags "-s -w" -tags raw,stack,net -o build/kdump-init-net ./cmd/kdump-init
-	$(GO) build -trimpath -ldflags "-s -w" -tags raw,stack,net,ssh,s3,age -o build/kdump-init-full ./cmd/kdump-init
+	$(GO) build -trimpath -ldflags "-s -w" -tags raw,stack,net,ssh,s3,age,notify -o build/kdump-init-full ./cmd/kdump-init
 
 .PHONY: demo
 demo: setup ## crash a real kernel in a virtual machine and open its dump
@@ -97,7 +98,7 @@ fmt: ## fail on code that gofmt would change
 vet: ## go vet for amd64 and arm64
 	GOARCH=amd64 $(GO) vet -tags vm,newest ./...
 	GOARCH=arm64 $(GO) vet -tags vm,newest ./...
-	GOARCH=amd64 $(GO) vet -tags raw,stack,net,ssh,s3,age ./cmd/kdump-init
+	GOARCH=amd64 $(GO) vet -tags raw,stack,net,ssh,s3,age,notify ./cmd/kdump-init
 
 .PHONY: staticcheck
 staticcheck: ## the linter that go.mod pins
@@ -117,6 +118,6 @@ fetch: ## get the kernel, its symbols and the readers into the cache
 install: $(if $(wildcard build/kdump-init-full),,build) ## install what make build made into $(DESTDIR)$(prefix)
 	install -d $(bindir) $(libdir) $(unitdir) $(udevdir) $(mandir)/man5 $(mandir)/man8 $(DESTDIR)/etc/default
 	install -m 0755 build/kdump-mkinitramfs build/kdump-arm build/kdump-vmcore $(bindir)
-	install -m 0755 build/kdump-init build/kdump-init-disk build/kdump-init-net build/kdump-init-full $(libdir)
+	install -m 0755 build/kdump-init build/kdump-init-disk build/kdump-init-age build/kdump-init-net build/kdump-init-full $(libdir)
 	for u in gokdump.service gokdump-image.service; do \
 	for u in gokdump.service gokdump-image.service gokdump-recover.service; do \

@@ -25,6 +25,18 @@ func DryRun(ctx context.Context, src vmcore.Source, elf bool, opt SaveOptions) (
 	return s.res, err
 }
 
+// Filter does the first step of [Save] alone: it tells which pages a dump would hold,
+// having read no page but those that the kernel keeps books in. Pages of zeros are
+// not told from others, and StoredPages counts what would be read.
+func Filter(ctx context.Context, src vmcore.Source, opt SaveOptions) (*SaveResult, error) {
+	s := newSave(src, opt)
+	err := s.steps(ctx, func() error {
+		s.res.StoredPages = s.sel.Keep.Len()
+		return nil
+	}, nil)
+	return s.res, err
+}
+
 // nowhere is an output that forgets.
 type nowhere struct{ size atomic.Int64 }
 

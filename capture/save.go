@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 
@@ -34,7 +35,8 @@ type SaveOptions struct {
 	// Codec compresses the pages.
 	Codec codec.ID
 	// Workers is the number of goroutines that read and compress; 0 means one
-	// for each CPU.
+	// for each CPU that the process may use, and more than that are never taken:
+	// they would wait for each other.
 	Workers int
 	// VerifyAll decodes each page after writing, not only a sample. The structure
 	// of the dump is looked at as a whole in any case.
@@ -94,6 +96,9 @@ func Save(ctx context.Context, src vmcore.Source, out SaveOutput, opt SaveOption
 }
 
 func newSave(src vmcore.Source, opt SaveOptions) *save {
+	if cpus := runtime.GOMAXPROCS(0); opt.Workers <= 0 || opt.Workers > cpus {
+		opt.Workers = cpus
+	}
 	s := &save{src: src, opt: opt, res: &SaveResult{Pages: map[string]uint64{}, PageSize: src.PageSize()}}
 	s.describe()
 	return s

@@ -154,7 +154,7 @@ func (s *save) verifyPart(ctx context.Context, out SaveOutput, part dump.Split, 
 		must.RemoveRange(0, part.Start)
 		must.RemoveRange(part.End, must.Limit())
 	}
-	every := uint64(sampleEvery)
+	every := max(sampleEvery, k.Stored().Len()/maxSample)
 	if s.opt.VerifyAll {
 		every = 1
 	}

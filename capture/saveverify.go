@@ -23,6 +23,7 @@ const verifyGrace = 10 * time.Second
 const (
 	mustEvery   = 8
 	sampleEvery = 64
+	maxSample   = 64 << 10 // pages, which tell as much of a large dump
 )
 
 // verify reads back what was written: bitmaps and descriptors, which must have the
@@ -35,6 +36,7 @@ func (s *save) verify(ctx context.Context) error {
 			s.warn("%v", err)
 		}
 	}
+	s.sel.Keep, s.sel.RAM = nil, nil // the dump has its own, and both may be large
 	k, err := vmcore.OpenKdump(vmcore.NewFile(s.out, s.out.Size()))
 	if err != nil {
 		return err
@@ -48,12 +50,13 @@ func (s *save) verify(ctx context.Context) error {
 	} else if s.named && !s.res.Partial {
 		return fmt.Errorf("%w: %w", dump.ErrUnsound, err)
 	}
-	opt := dump.VerifyOptions{Every: sampleEvery, Must: s.must(k), MustEvery: mustEvery, Workers: s.opt.Workers, Progress: func(p dump.Progress) {
+	every := max(sampleEvery, k.Stored().Len()/maxSample)
+	opt := dump.VerifyOptions{Every: every, Must: s.must(k), MustEvery: mustEvery, Workers: s.opt.Workers, Progress: func(p dump.Progress) {
 		s.progress(Progress{Done: p.Done, Total: p.Total, BytesIn: p.BytesIn})
 	}}
 	switch {
 	case s.proof != nil: // what is on the disk is what was encoded
-		opt.Written, opt.MustEvery = s.proof, sampleEvery
+		opt.Written, opt.MustEvery = s.proof, every
 	case s.opt.VerifyMust:
 		opt.MustEvery = 1
 	}

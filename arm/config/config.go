@@ -22,6 +22,11 @@
 //	extra_modules NAME...       kernel modules to load besides the target's
 //	host NAME                   names the machine in the dump directory's name
 //	timeout device|mount|stall|capture|reboot|link|address|route DURATION
+//	recipient age1… | ssh-ed25519 … | ssh-rsa …   encrypt log and dump to this public
+//	                            key; any number
+//	notify URL                  post the report there; notify_ca FILE, notify_token FILE
+//	keep N, keep_free SIZE      remove old dumps after a new one that is whole
+//	loop_guard N DURATION|off   save only the log after N dumps within that time
 //
 //	nfs HOST:/EXPORT            an NFS export for dumps; below it:
 //	nfs_version VERSION         4.2, 4.1, 4.0, 3 or auto
@@ -103,6 +108,14 @@ type Config struct {
 	Network *plan.Network
 	// DNS are the servers to ask in place of the host's, when Network is nil.
 	DNS []netip.Addr
+	// Recipients are the public keys that log and dump are encrypted to.
+	Recipients []string
+	// Notify is where the report is posted; the zero value is nowhere.
+	Notify Notify
+	// Keep is the rule for old dumps, LoopGuard the one against crash loops; nil
+	// is none.
+	Keep      plan.Keep
+	LoopGuard *plan.LoopGuard
 	// Notes say what was accepted but has no effect, one sentence each,
 	// with file and line.
 	Notes []string
@@ -141,9 +154,15 @@ func Default() *Config {
 		FailureAction: plan.Reboot,
 		FinalAction:   plan.Reboot,
 		Deadlines:     plan.DefaultDeadlines(),
+		LoopGuard:     defaultGuard(),
 
 		NetworkDeadlines: plan.DefaultNetworkDeadlines(),
 	}
+}
+
+func defaultGuard() *plan.LoopGuard {
+	g := plan.DefaultLoopGuard()
+	return &g
 }
 
 // Load reads the file called name. When it does not exist and optional is true, the
@@ -175,6 +194,7 @@ func Parse(r io.Reader, name string) (*Config, error) {
 	p.cfg.Name = name
 	p.run(string(text))
 	p.finishNetwork()
+	p.checkAfter()
 	if err := p.errs.join(); err != nil {
 		return nil, err
 	}

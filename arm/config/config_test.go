@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+const ageKey = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+
 const uuid = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
 
 func parse(t *testing.T, text string) *Config {
@@ -173,6 +175,18 @@ func TestErrors(t *testing.T) {
 		{"timeout stall 1500ms", "whole seconds"},
 		{"timeout stall 9000h", "whole seconds"},
 		{"timeout stall 1s\ntimeout stall 2s", "kdump.conf:2: timeout stall was already given on line 1"},
+		{"recipient age1x", "age1x"},
+		{"recipient AGE-SECRET-KEY-1QQPQ", "kdump.conf:1: recipient: this is a private key"},
+		{"recipient " + ageKey + "\nrecipient " + ageKey, "kdump.conf:2: recipient " + ageKey[:20]},
+		{"notify x", "notify: want a URL"},
+		{"notify_ca /x", "need notify URL"},
+		{"notify http://x\nnotify_token x", "notify_token x is not absolute"},
+		{"keep 0", "number from 1"},
+		{"keep_free x", "keep_free x: want a size"},
+		{"keep_free 99999999999T", "want a size"},
+		{"loop_guard 3", "want loop_guard N DURATION"},
+		{"loop_guard 0 1h", "number from 1"},
+		{"loop_guard 3 60", "want a time"},
 		{"path /a\x00b", "not text"},
 		{"path \xff", "not text"},
 	} {

@@ -104,6 +104,7 @@ func (c *Config) Plan(host Host) (*plan.Plan, error) {
 			return nil, err
 		}
 	}
+	c.after(p)
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}

@@ -174,7 +174,7 @@ func TestVerifyWritten(t *testing.T) {
 			out, _ := sel.Keep.NextAbsent(in)
 			b[l.Bitmap2+int64(in/8)] ^= 1 << (in % 8)
 			b[l.Bitmap2+int64(out/8)] ^= 1 << (out % 8)
-		}, "bitmaps are not"},
+		}, "bitmap 2 is not"},
 	} {
 		copy(f.data, whole)
 		tt.change(f.data)

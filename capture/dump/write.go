@@ -50,7 +50,7 @@ func Write(ctx context.Context, out Output, src vmcore.Source, sel *filter.Resul
 	e := &engine{out: out, src: src, codec: opt.Codec, keep: keep, rank: pfnset.NewIndex(keep), l: l, twins: newTwins(l.Pages)}
 	e.next.Store(l.Data)
 	if !writeOnly(out) {
-		e.written = &Written{out: out, ram: sel.RAM, stored: keep}
+		e.written = newWritten(out, h, sel.RAM, all)
 	}
 	workers, err := newWorkers(e, opt.Workers)
 	if err != nil {

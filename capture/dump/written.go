@@ -14,12 +14,12 @@ import (
 	"github.com/gokdump/gokdump/capture/vmcore/kdumpfmt"
 )
 
-// Written is what the writer of a dump remembers of it: both bitmaps, and sums of
-// the descriptors and of the bytes of those pages that come first. [Verify] holds
-// the file against it, which costs a read of these bytes and no decoding.
+// Written is what the writer of a dump remembers of it: sums of both bitmaps, of the
+// descriptors and of the bytes of those pages that come first. [Verify] holds the
+// file against it, which costs a read of these bytes and no decoding.
 type Written struct {
-	out         Output
-	ram, stored *pfnset.Set
+	out     Output
+	bitmaps [2]span
 
 	table atomic.Uint64 // the sum of descSum over all descriptors
 
@@ -50,37 +50,68 @@ func descSum(slot uint64, d kdumpfmt.Desc) uint64 {
 	return hi ^ lo
 }
 
-// compare reads the pages' bytes back. A disk is read best in one sweep, from front
+// newWritten begins with the bitmaps.
+func newWritten(out Output, h *kdumpfmt.Header, ram, stored *pfnset.Set) *Written {
+	w := &Written{out: out}
+	buf := make([]byte, min(chunk, h.BitmapSize()))
+	for i, set := range []*pfnset.Set{ram, stored} {
+		sum := xxhash.New()
+		for off := int64(0); off < h.BitmapSize(); off += int64(len(buf)) {
+			p := buf[:min(int64(len(buf)), h.BitmapSize()-off)]
+			set.Bytes(p, uint64(off)*8)
+			_, _ = sum.Write(p)
+		}
+		at := []int64{h.Bitmap1Offset(), h.Bitmap2Offset()}[i]
+		w.bitmaps[i] = span{at, int(h.BitmapSize()), sum.Sum64()}
+	}
+	return w
+}
+
+// compare reads bitmaps and pages back. A disk is read best in one sweep, from front
 // to back.
 func (v *verifier) compare(ctx context.Context) error {
 	w := v.opt.Written
+	buf := make([]byte, chunk)
+	for i, s := range w.bitmaps {
+		sum, err := w.sum(ctx, buf, s.off, s.off+int64(s.n))
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			v.problem("%w", err)
+		case sum != s.hash:
+			v.problem("bitmap %d is not what was written", i+1)
+		}
+	}
 	spans := slices.Clone(w.spans)
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.off, b.off) })
-	var buf []byte
-	h := xxhash.New()
 	for _, s := range spans {
-		h.Reset()
-		for at := 0; at < s.n; {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if buf == nil {
-				buf = make([]byte, chunk)
-			}
-			p := buf[:min(len(buf), s.n-at)]
-			if err := readAt(w.out, p, s.off+int64(at)); err != nil {
-				v.bad("%w", err)
-				break
-			}
-			_, _ = h.Write(p)
-			at += len(p)
-		}
-		if got := h.Sum64(); got != s.hash {
+		sum, err := w.sum(ctx, buf, s.off, s.off+int64(s.n))
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			v.bad("%w", err)
+		case sum != s.hash:
 			v.bad("the %d bytes of pages at %#x are not those that were written", s.n, s.off)
 		}
 	}
 	return nil
 }
 
-// sameSet tells whether two sets have the same members.
-func sameSet(a, b *pfnset.Set) bool { return subset(a, b) && subset(b, a) }
+// sum hashes the bytes of the file from at up to end.
+func (w *Written) sum(ctx context.Context, buf []byte, at, end int64) (uint64, error) {
+	h := xxhash.New()
+	for at < end {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		p := buf[:min(int64(len(buf)), end-at)]
+		if err := readAt(w.out, p, at); err != nil {
+			return 0, err
+		}
+		_, _ = h.Write(p)
+		at += int64(len(p))
+	}
+	return h.Sum64(), nil
+}

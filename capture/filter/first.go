@@ -87,7 +87,7 @@ func (s *scan) pin(t kernel.Span, maps *pfnset.Set) {
 // finishFirst makes First of all that was collected, as a part of Keep.
 func (s *scan) finishFirst() {
 	sets := []*pfnset.Set{s.pinned, s.first}
-	if s.slab.Len()*s.pageSize <= slabFirst {
+	if s.slab != nil {
 		sets = append(sets, s.slab)
 	}
 	first := pfnset.New(s.res.RAM.Limit())

@@ -109,9 +109,7 @@ func (s *scan) take(p *part) {
 	for _, d := range p.drops {
 		s.drop(d)
 	}
-	for _, r := range p.slab {
-		s.slab.AddRange(r.start, r.end)
-	}
+	s.addSlab(p)
 	for _, r := range p.reserved {
 		s.first.AddRange(r.start, r.end)
 	}
@@ -121,6 +119,22 @@ func (s *scan) take(p *part) {
 			s.told = s.done
 			s.opt.Progress(s.done, s.res.RAM.Len())
 		}
+	}
+}
+
+// addSlab notes slab as long as it may go first: in a large machine the set itself
+// would be large.
+func (s *scan) addSlab(p *part) {
+	if s.slab == nil {
+		return
+	}
+	before := s.slab.LenRange(p.section.Start, p.section.End)
+	for _, r := range p.slab {
+		s.slab.AddRange(r.start, r.end)
+	}
+	s.slabPages += s.slab.LenRange(p.section.Start, p.section.End) - before
+	if s.slabPages*s.pageSize > slabFirst {
+		s.slab = nil
 	}
 }
 

@@ -24,7 +24,8 @@ type scan struct {
 	pinned     *pfnset.Set // never dropped
 	image      *pfnset.Set // the part of pinned that is the kernel image
 	first      *pfnset.Set // to go first, beside pinned
-	slab       *pfnset.Set
+	slab       *pfnset.Set // nil when it is too much to go first
+	slabPages  uint64
 	shared     *pfnset.Set // pages of struct pages that are mapped more than once
 	pinHits    uint64      // pinned pages, not of the image, that looked droppable
 	pinOffline uint64      // of these, as out of use

@@ -7,7 +7,6 @@
 package past
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,12 +82,17 @@ func List(t target.Past, host string) ([]Dump, error) {
 		}
 		all = append(all, d)
 	}
-	slices.SortFunc(all, func(a, b Dump) int { return compare(a.Stamp, a.Count, b.Stamp, b.Count) })
+	// The names are sorted, and so are nearly all of their stamps and counts.
+	for i := range all {
+		for j := i; j > 0 && all[j].before(&all[j-1]); j-- {
+			all[j], all[j-1] = all[j-1], all[j]
+		}
+	}
 	return all, errors.Join(errs...)
 }
 
-func compare(a time.Time, an int, b time.Time, bn int) int {
-	return cmp.Or(a.Compare(b), cmp.Compare(an, bn))
+func (d *Dump) before(o *Dump) bool {
+	return d.Stamp.Before(o.Stamp) || d.Stamp.Equal(o.Stamp) && d.Count < o.Count
 }
 
 // parseName takes HOST-TIME or HOST-TIME-COUNT apart.
@@ -167,6 +171,11 @@ func isKnown(name string) bool {
 	name = strings.TrimSuffix(name, ".age")
 	name = strings.TrimSuffix(name, ".flat")
 	return slices.Contains(known, name)
+}
+
+// MarkNotified notes in a dump's directory that its report was posted.
+func MarkNotified(t target.Annex, dir string, at time.Time) error {
+	return t.WriteFile(dir, NotifiedName, []byte("The report was posted at "+at.UTC().Format(time.DateTime)+" UTC.\n"))
 }
 
 // Post tells whether the report of d is still to be posted.

@@ -17,12 +17,18 @@ const (
 	FeatureSSH   = "ssh"
 	FeatureS3    = "s3"
 	FeatureAge   = "age" // encryption
+
+	FeatureNotify = "notify" // posting the report
 )
 
 // Features lists what a kdump-init must have been built with to carry out p,
 // sorted.
 func (p *Plan) Features() []string {
-	need := map[string]bool{FeatureNet: p.Network != nil}
+	need := map[string]bool{
+		FeatureNet:    p.Network != nil,
+		FeatureAge:    len(p.Recipients) > 0,
+		FeatureNotify: p.Notify != nil,
+	}
 	for _, t := range p.Targets {
 		need[FeatureNet] = need[FeatureNet] || t.Remote()
 		need[FeatureRaw] = need[FeatureRaw] || t.Kind == KindRaw

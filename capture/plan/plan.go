@@ -48,6 +48,16 @@ type Plan struct {
 	Files []string `json:"files,omitempty"`
 	// Dump says what is kept and how it is compressed.
 	Dump Dump `json:"dump"`
+	// Recipients are the public keys that log and dump are encrypted to: those of
+	// age, or of SSH. None means that they are not encrypted.
+	Recipients []string `json:"recipients,omitempty"`
+	// Notify is where the crash kernel posts the report; nil where it has no
+	// network, or there is no such place.
+	Notify *Notify `json:"notify,omitempty"`
+	// Keep is the rule for old dumps, LoopGuard the one against crash loops; nil
+	// is none.
+	Keep      Keep       `json:"keep,omitzero"`
+	LoopGuard *LoopGuard `json:"loop_guard,omitempty"`
 	// Deadlines bound every wait.
 	Deadlines Deadlines `json:"deadlines"`
 	// FailureAction is done when the dump could not be saved whole.
@@ -173,6 +183,7 @@ func (p *Plan) Validate() error {
 		t.validate(p, bad)
 	}
 	p.validateFiles(bad)
+	p.validateAfter(bad)
 	if p.Network != nil {
 		p.Network.validate(bad)
 	} else if slices.ContainsFunc(p.Targets, Target.Remote) {

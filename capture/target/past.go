@@ -23,7 +23,7 @@ type Past interface {
 	Target
 	// Dirs are the names of the directories in the target, sorted.
 	Dirs() ([]string, error)
-	// Files are the entries of the directory DIR, sorted by name.
+	// Files are the entries of the directory DIR, in any order.
 	Files(dir string) ([]Entry, error)
 	// ReadFile gives the plain file NAME of the directory DIR, which must have at
 	// most max bytes.
@@ -33,6 +33,13 @@ type Past interface {
 	Remove(dir string, names []string) error
 }
 
+// Annex is a target that takes a file beside those of a capture that is over.
+type Annex interface {
+	// WriteFile makes the plain file NAME of the directory DIR, durable and with
+	// mode 0600. One that is there already is an error that wraps fs.ErrExist.
+	WriteFile(dir, name string, text []byte) error
+}
+
 // Entry is one entry of a directory.
 type Entry struct {
 	Name  string
@@ -40,7 +47,10 @@ type Entry struct {
 	Plain bool // a plain file: no directory, link or device
 }
 
-var _ Past = (*Dir)(nil)
+var (
+	_ Past  = (*Dir)(nil)
+	_ Annex = (*Dir)(nil)
+)
 
 // Dirs implements [Past].
 func (d *Dir) Dirs() ([]string, error) {
@@ -104,7 +114,6 @@ func (d *Dir) Files(dir string) ([]Entry, error) {
 		}
 		files = append(files, f)
 	}
-	slices.SortFunc(files, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
 	return files, nil
 }
 
@@ -137,6 +146,25 @@ func (d *Dir) ReadFile(dir, name string, max int64) ([]byte, error) {
 		return nil, d.errorf("read", path, fmt.Errorf("more than %d bytes", max))
 	}
 	return text, nil
+}
+
+// WriteFile implements [Annex].
+func (d *Dir) WriteFile(dir, name string, text []byte) error {
+	sub, err := d.openDir(dir)
+	if err != nil {
+		return err
+	}
+	t := &Dir{path: sub.Name(), dir: sub}
+	defer t.Close()
+	f, err := t.Create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Abandon()
+	if _, err := f.Write(text); err != nil {
+		return err
+	}
+	return f.Commit()
 }
 
 // Remove implements [Past].

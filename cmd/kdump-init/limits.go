@@ -17,6 +17,8 @@ const (
 	// logLimit is how long the crashed kernel's log may take to reach the
 	// console when there is no target.
 	logLimit = 60 * time.Second
+	// notifyLimit is how long posting the report may take, with all attempts.
+	notifyLimit = 90 * time.Second
 	// killLimit is waited beyond a deadline before the next harder measure.
 	killLimit = 15 * time.Second
 )
@@ -26,6 +28,9 @@ const (
 func whole(p *plan.Plan) time.Duration {
 	d := p.Deadlines
 	each := d.Device.Duration() + 2*d.Mount.Duration() + d.Capture.Duration() + finishLimit
+	if p.Notify != nil {
+		each += notifyLimit
+	}
 	if p.Network != nil {
 		each += p.Network.Deadlines.Whole()
 	}

@@ -89,6 +89,10 @@ func goodWorker(p *paper) *worker {
 			}
 			return &capture.Report{Result: capture.Complete, Dir: "db1-now"}, nil
 		},
+		encrypt: func(to []string) func(target.Target) (target.Target, error) {
+			return func(target.Target) (target.Target, error) { return nil, errTest }
+		},
+		post:       func(context.Context, *plan.Notify, *capture.Report, target.Target) error { return nil },
 		captureLog: func() []byte { return []byte("log") },
 		finish:     time.Hour,
 	}

@@ -40,8 +40,15 @@ func failed(step string, err error) verdict {
 	return verdict{Result: capture.Failed, Step: step, Error: err.Error()}
 }
 
+// saved tells whether all was saved that should be.
+func (v verdict) saved() bool {
+	return v.Result == capture.Complete || v.Result == capture.LogOnly
+}
+
 func (v verdict) String() string {
 	switch {
+	case v.Result == capture.LogOnly && v.Error == "":
+		return fmt.Sprintf("a crash loop: only the log was saved, in %s/%s", v.Target, v.Dir)
 	case v.Result == capture.Complete:
 		return fmt.Sprintf("the dump is complete, in %s/%s", v.Target, v.Dir)
 	case v.Dir != "":

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gokdump/gokdump/capture"
 	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/initramfs/boot"
 	"github.com/gokdump/gokdump/initramfs/rescue"
@@ -96,7 +95,7 @@ func (s *supervisor) attempt(p *plan.Plan) verdict {
 			return failed("start worker", err)
 		}
 		v, at, said := s.watch(p, proc)
-		if v.Result != capture.Complete && v.Dir == "" { // died, or stuck
+		if !v.saved() && v.Dir == "" { // died, or stuck
 			where, err := s.keepLog(p, v)
 			switch {
 			case err != nil:
@@ -189,7 +188,7 @@ func (s *supervisor) reap(proc process) {
 // conclude says what came out and gives what is to be done now.
 func (s *supervisor) conclude(p *plan.Plan, v verdict) plan.Action {
 	action := p.FinalAction
-	if v.Result == capture.Complete && v.Error == "" {
+	if v.saved() && v.Error == "" {
 		s.log.Infof("%v", v)
 	} else {
 		action = p.FailureAction

@@ -32,6 +32,7 @@ func (w *worker) runCapture(p *plan.Plan, t target.Target, tried []string) verdi
 	done := make(chan outcome, 1)
 	cfg := capture.Config{Core: corePath, Target: t, TargetName: p.Targets[w.at].String(), Plan: p,
 		Warnings: tried, Event: w.events(moved), CaptureLog: w.captureLog}
+	w.rules(p, &cfg)
 	go func() {
 		var o outcome
 		err := boot.Guard(func() error { o.rep, o.err = w.capture(ctx, cfg); return nil })
@@ -53,6 +54,7 @@ func (w *worker) runCapture(p *plan.Plan, t target.Target, tried []string) verdi
 		select {
 		case o := <-done:
 			v := judge(o, t)
+			w.tell(p, o.rep, t)
 			v.Late = whole.Err() != nil
 			return v
 		case <-moved:
@@ -86,7 +88,7 @@ func judge(o outcome, t target.Target) verdict {
 	}
 	v := verdict{Result: o.rep.Result, Step: o.rep.FailedStep, Error: o.rep.Error, Dir: o.rep.Dir, Target: t.String()}
 	if o.err != nil {
-		if v.Result == capture.Complete {
+		if v.saved() {
 			v.Result = capture.Partial
 		}
 		if v.Error == "" {

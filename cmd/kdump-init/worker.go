@@ -35,6 +35,10 @@ type worker struct {
 	// open gets a target of each kind ready.
 	open    map[plan.Kind]opener
 	capture func(context.Context, capture.Config) (*capture.Report, error)
+	// encrypt makes the Encrypt of a capture's configuration.
+	encrypt func(recipients []string) func(target.Target) (target.Target, error)
+	// post posts a report and notes that in the target, if that can be.
+	post func(context.Context, *plan.Notify, *capture.Report, target.Target) error
 	// captureLog gives the text of capture.log.
 	captureLog func() []byte
 	// finish is finishLimit; tests have less patience.
@@ -83,7 +87,7 @@ func (w *worker) attempt() verdict {
 		if best.Result == "" || better(v, best) {
 			best = v
 		}
-		if v.Result == capture.Complete || v.Late {
+		if v.saved() || v.Late {
 			return best
 		}
 		tried = append(tried, fmt.Sprintf("target %s: %v", p.Targets[w.at], v))
@@ -102,7 +106,7 @@ func (w *worker) attempt() verdict {
 func better(a, b verdict) bool {
 	worth := func(v verdict) int {
 		switch {
-		case v.Result == capture.Complete:
+		case v.saved():
 			return 3
 		case v.Result == capture.Partial:
 			return 2
@@ -159,11 +163,18 @@ func (w *worker) logToConsole(p *plan.Plan) {
 	w.log.Infof("there is no target; the end of the crashed kernel's log follows")
 	ctx, cancel := context.WithTimeoutCause(context.Background(), logLimit, errors.New("took too long"))
 	defer cancel()
+	reports := make(chan *capture.Report, 1)
 	err := boot.Within(ctx, "show log", func() error {
 		// Its error says that nothing was saved: that is known.
-		_, _ = w.capture(ctx, capture.Config{Core: corePath, Plan: p, Event: w.events(nil)})
+		rep, _ := w.capture(ctx, capture.Config{Core: corePath, Plan: p, Event: w.events(nil)})
+		reports <- rep
 		return nil
 	})
+	select {
+	case rep := <-reports:
+		w.tell(p, rep, nil)
+	default:
+	}
 	if err != nil {
 		w.report("show log", err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gokdump/gokdump/capture"
 	"github.com/gokdump/gokdump/capture/plan"
+	"github.com/gokdump/gokdump/capture/target"
 	"github.com/gokdump/gokdump/initramfs/boot"
 	"golang.org/x/sys/unix"
 )
@@ -34,9 +35,13 @@ func workerMain(first int) int {
 		load: func(ctx context.Context, m []plan.Module) error {
 			return (&boot.Loader{Log: log}).Load(ctx, m)
 		},
-		open:       openers(),
-		first:      first,
-		capture:    capture.Run,
+		open:    openers(),
+		first:   first,
+		capture: capture.Run,
+		encrypt: func(to []string) func(target.Target) (target.Target, error) {
+			return encrypter(to, log)
+		},
+		post:       post,
 		captureLog: func() []byte { return log.CaptureLog(boot.Kmsg) },
 		finish:     finishLimit,
 	}

@@ -97,7 +97,7 @@ func (p *program) build(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	files, err := m.files(cfg.Files)
+	files, err := m.files(cfg.ImageFiles(pl))
 	if err != nil {
 		return err
 	}

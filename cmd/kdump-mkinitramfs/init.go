@@ -17,7 +17,7 @@ const installedDir = "/usr/lib/gokdump"
 // flavours are the kdump-init programs that are built, the smallest first; see
 // the Makefile.
 func flavours() []string {
-	return []string{"kdump-init", "kdump-init-disk", "kdump-init-net", "kdump-init-full"}
+	return []string{"kdump-init", "kdump-init-disk", "kdump-init-net", "kdump-init-age", "kdump-init-full"}
 }
 
 // findInit reads the smallest program to start that has all features; see

@@ -19,6 +19,7 @@ import (
 
 const dumpUsage = `usage: kdump-vmcore dump [-d LEVEL] [-c CODEC] [-f] [--workers N] [--verify-all]
                          [--salvage] [--vmcoreinfo FILE] [--json] IN OUT
+       kdump-vmcore dump --dry-run [-d LEVEL] ... IN
 
 Filters the core IN and writes OUT, a kdump-compressed file that crash and drgn
 open. IN is an ELF core (QEMU's and libvirt's too) or a kdump-compressed file, both
@@ -31,7 +32,9 @@ every reader needs are there, and that a sample of all pages decodes.
                (default 31)
   -c CODEC     zstd, zlib, lzo, snappy or none (default zstd)
   -f           overwrite OUT and OUT.incomplete
-  --workers N  goroutines that read and compress (default: one for each CPU)
+  --workers N  goroutines that read and compress, at most one for each CPU, which
+               is the default
+  --dry-run    only filter: tell how many pages would be in OUT
   --verify-all decode every page after writing
   --salvage    take a core that is cut short; lost pages are left out
   --vmcoreinfo FILE
@@ -83,9 +86,16 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 	all := fs.Bool("verify-all", false, "")
 	from := sourceFlags(fs)
 	asJSON := fs.Bool("json", false, "")
-	files, code, done := c.parse(fs, dumpUsage, args, 2, 2)
+	dry := fs.Bool("dry-run", false, "")
+	files, code, done := c.parse(fs, dumpUsage, args, 1, 2)
 	if done {
 		return code
+	}
+	switch {
+	case *dry && len(files) > 1:
+		return c.usageError("dump", fmt.Errorf("--dry-run writes nothing, so %s is too much", files[1]))
+	case !*dry && len(files) < 2:
+		return c.usageError("dump", errors.New("2 files needed, 1 given"))
 	}
 	if *level < 0 || *level > 31 {
 		return c.usageError("dump", fmt.Errorf("dump level %d is not from 0 to 31", *level))
@@ -109,8 +119,26 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 	}
 	defer in.Close()
 	c.note(mended)
+	if *dry {
+		return c.dryRun(ctx, dumpResult{In: files[0], Level: *level, Codec: id.String(), Mended: mended}, in, opt, start, *asJSON)
+	}
 	name, res, err := makeDump(ctx, c, in, files[0], files[1], *force, opt, capture.Save)
 	return c.report(dumpResult{In: files[0], Level: *level, Codec: id.String(), Mended: mended}, name, res, err, time.Since(start), *asJSON)
+}
+
+// dryRun tells what a dump would hold. r has what was asked for.
+func (c *cli) dryRun(ctx context.Context, r dumpResult, src vmcore.Source, opt capture.SaveOptions, start time.Time, asJSON bool) int {
+	p := newProgress(c.stderr)
+	opt.Event = p.event
+	res, err := capture.Filter(ctx, src, opt)
+	p.done()
+	if err != nil || asJSON {
+		return c.report(r, "", res, err, time.Since(start), asJSON)
+	}
+	c.warn(res.Warnings)
+	fmt.Fprintf(c.stdout, "%s: %d of %d pages would be stored, %s before compression, level %d, %s\n",
+		r.In, res.StoredPages, res.RAMPages, capture.Bytes(res.StoredPages*res.PageSize), r.Level, took(time.Since(start).Seconds()))
+	return exitOK
 }
 
 // report tells what became of a dump, and gives the exit code. r has what was

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 )
@@ -61,7 +62,12 @@ var commands = map[string]func(context.Context, *cli, []string) int{
 	"makedumpfile": runFace,
 }
 
+// gcPercent is how much garbage may be there for each part of what is in use. Nearly
+// all of it is bitmaps, which the collector does not look into: so it is cheap.
+const gcPercent = 25
+
 func main() {
+	debug.SetGCPercent(gcPercent)
 	// The first signal asks for an end in good order, the second one kills.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)

@@ -20,7 +20,7 @@ func (b *bench) scale(ctx context.Context, dir string, w io.Writer, sizes string
 			return fmt.Errorf("bench: %q is no size in GiB, of 16 or more", size)
 		}
 		core := filepath.Join(dir, fmt.Sprintf("sparse-%d.elf", n))
-		err = writeSparse(core, n<<30)
+		err = writeSparse(core, n<<30, false)
 		if err == nil {
 			err = b.scaleOne(ctx, core, n, w)
 		}

@@ -5,18 +5,18 @@ import (
 	"os"
 )
 
-// A sparse core is a machine that takes a sixtieth of its size on a disk: an ELF
-// file of which only page tables, mem_section, struct pages and a few names were
-// written. Layouts are those of Linux 6.1 on x86-64
-// without KASLR: include/linux/mmzone.h, mm_types.h, kernel/crash_core.c.
+// A sparse core is a machine of any size in a file of some MiB: an ELF core of which
+// only page tables, mem_section, a few names and some sections' worth of struct pages
+// were written. Each section has struct pages of its own, at addresses of its own;
+// but the program headers find them all in the same few places of the file, as they
+// do the memory of all users. Layouts are those of Linux 6.1 on x86-64 without KASLR:
+// include/linux/mmzone.h, mm_types.h, kernel/crash_core.c.
 const (
 	pageSize    = 4 << 10
 	sectionSize = 128 << 20
 	mapSize     = 2 << 20 // struct pages of a section
-	maxOrder    = 10      // of free blocks
-
-	zone     = 0x17ffffc0000000 // and node: page.flags of all pages
-	reserved = 1 << 12          // PG_reserved
+	mapPages    = sectionSize / pageSize
+	maxOrder    = 10 // of free blocks
 
 	vmemmap   = 0xffffea0000000000
 	directVA  = 0xffff888000000000
@@ -26,28 +26,37 @@ const (
 
 	tablesAt = 64 << 20 // page tables, from here up
 	mapsAt   = 4 << 30  // struct pages, from here up
-	dataAt   = 1 << 20  // file offset of physical address 0
+)
+
+// Where things are in the file.
+const (
+	lowAt      = 16 << 20 // memory below mapsAt; headers come before
+	templateAt = lowAt + mapsAt
+	dataAt     = templateAt + templates*mapSize
+	dataSize   = 1 << 30 // of all other memory, which is zeros
 )
 
 // sparse is a core being written.
 type sparse struct {
-	f    *os.File
-	next uint64 // where the next table goes
-	size uint64 // RAM in bytes
-	root uint64
-	err  error
+	f      *os.File
+	next   uint64 // where the next table goes
+	size   uint64 // RAM in bytes
+	varied bool
+	root   uint64
+	err    error
 }
 
 // writeSparse makes a core of size bytes of RAM, a multiple of 1 GiB, above 8 GiB.
-// All memory is free in blocks of 4 MiB, but for what lies below them.
-func writeSparse(name string, size uint64) error {
+// The memory above the struct pages is free in blocks of 4 MiB, or, when it is to be
+// varied, used for everything, one of 32 pages the kernel's.
+func writeSparse(name string, size uint64, varied bool) error {
 	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	s := &sparse{f: f, next: tablesAt, size: size}
-	if err := f.Truncate(int64(dataAt + size)); err != nil {
+	s := &sparse{f: f, next: tablesAt, size: size, varied: varied}
+	if err := f.Truncate(dataAt + dataSize); err != nil {
 		return err
 	}
 	s.root = s.table()
@@ -57,9 +66,26 @@ func writeSparse(name string, size uint64) error {
 	for pa := uint64(0); pa < size; pa += 1 << 30 {
 		s.mapLarge(directVA+pa, pa, 1<<30)
 	}
-	sections := size / sectionSize
+	roots := s.sections()
+	for i := range templates {
+		s.write(templateAt+int64(i)*mapSize, template(i))
+	}
+	const uts = imageAt // of init_uts_ns
+	for i, text := range []string{"Linux", "sparse", "6.1.0-sparse", "#1 SMP", "x86_64", "(none)"} {
+		s.put(uts+uint64(i*65), []byte(text))
+	}
+	s.header(s.info(roots, uts))
+	if s.err != nil {
+		return s.err
+	}
+	return f.Close()
+}
+
+// sections writes mem_section and maps the struct pages.
+func (s *sparse) sections() (roots uint64) {
+	sections := s.size / sectionSize
 	const perRoot = pageSize / 16
-	roots := s.next
+	roots = s.next
 	s.next += 2048 * 8
 	var first []byte // the section_mem_map of one root
 	for sec := range sections {
@@ -75,25 +101,31 @@ func writeSparse(name string, size uint64) error {
 			s.next += pageSize
 		}
 	}
-	used := (mapsAt + sections*mapSize + 4<<20 - 1) &^ (4<<20 - 1)
-	s.kernelPages(used / pageSize)
-	s.freePages(used/pageSize, size/pageSize)
-	const uts = imageAt // of init_uts_ns
-	for i, text := range []string{"Linux", "sparse", "6.1.0-sparse", "#1 SMP", "x86_64", "(none)"} {
-		s.put(uts+uint64(i*65), []byte(text))
-	}
-	s.header(s.info(roots, uts))
-	if s.err != nil {
-		return s.err
-	}
-	return f.Close()
+	return roots
 }
 
-func (s *sparse) put(pa uint64, b []byte) {
-	if _, err := s.f.WriteAt(b, int64(dataAt+pa)); s.err == nil {
+// mapsEnd is where the struct pages end.
+func (s *sparse) mapsEnd() uint64 { return mapsAt + s.size/sectionSize*mapSize }
+
+// template is the number of the struct pages that a section has.
+func (s *sparse) template(section uint64) uint64 {
+	switch used := (s.mapsEnd() + sectionSize - 1) / sectionSize; {
+	case section < used:
+		return templateKernel
+	case s.varied:
+		return templateVaried + section%(templates-templateVaried)
+	}
+	return templateFree
+}
+
+func (s *sparse) write(off int64, b []byte) {
+	if _, err := s.f.WriteAt(b, off); s.err == nil {
 		s.err = err
 	}
 }
+
+// put writes to memory below mapsAt.
+func (s *sparse) put(pa uint64, b []byte) { s.write(int64(lowAt+pa), b) }
 
 func (s *sparse) put64(pa, v uint64) { s.put(pa, binary.LittleEndian.AppendUint64(nil, v)) }
 
@@ -114,50 +146,12 @@ func (s *sparse) mapLarge(va, pa, n uint64) {
 			return
 		}
 		var b [8]byte
-		if _, err := s.f.ReadAt(b[:], int64(dataAt+slot)); err != nil && s.err == nil {
+		if _, err := s.f.ReadAt(b[:], int64(lowAt+slot)); err != nil && s.err == nil {
 			s.err = err
 		}
 		if at = binary.LittleEndian.Uint64(b[:]) &^ 0xfff; at == 0 {
 			at = s.table()
 			s.put64(slot, at|present)
 		}
-	}
-}
-
-// kernelPages makes the struct pages of the first n pages: the kernel's own.
-func (s *sparse) kernelPages(n uint64) {
-	const some = 16 << 10
-	p := make([]byte, 0, some*64)
-	for range some {
-		p = append(p, structPage(zone|reserved, 0, 0xffffffff, 1)...)
-	}
-	for pfn := uint64(0); pfn < n; pfn += some {
-		s.put(mapsAt+pfn*64, p[:min(some, n-pfn)*64])
-	}
-}
-
-// structPage is a struct page: no list, no mapping.
-func structPage(flags, private uint64, mapcount, refcount uint32) []byte {
-	p := make([]byte, 64)
-	le := binary.LittleEndian
-	le.PutUint64(p[0:], flags)
-	le.PutUint64(p[8:], directVA+0x100) // lru
-	le.PutUint64(p[16:], directVA+0x100)
-	le.PutUint64(p[40:], private)
-	le.PutUint32(p[48:], mapcount)
-	le.PutUint32(p[52:], refcount)
-	return p
-}
-
-// freePages makes the struct pages of free blocks of the greatest order. All of
-// them are written: a scan takes what nobody ever wrote for no struct page.
-func (s *sparse) freePages(pfn, end uint64) {
-	const buddy = 0xffffffff - 128 // PAGE_BUDDY_MAPCOUNT_VALUE
-	block := structPage(zone, maxOrder, buddy, 0)
-	for range 1<<maxOrder - 1 {
-		block = append(block, structPage(zone, 0, 0xffffffff, 0)...)
-	}
-	for ; pfn < end; pfn += 1 << maxOrder {
-		s.put(mapsAt+pfn*64, block)
 	}
 }

@@ -62,8 +62,10 @@ SYMBOL(mem_section)=%x
 `, imageVA+uts, uint64(imageVA+imageAt), imageVA+s.root, imageVA+s.root, directVA+roots)
 }
 
-// header writes the ELF header, the note and two PT_LOADs: the image and all RAM.
+// header writes the ELF header, the note and the PT_LOADs: the image, low memory,
+// the struct pages section by section, and the rest in pieces of dataSize.
 func (s *sparse) header(info string) {
+	const phdrSize, xnum = 56, 0xffff
 	le := binary.LittleEndian
 	note := le.AppendUint32(nil, 11)
 	note = le.AppendUint32(note, uint32(len(info)))
@@ -71,28 +73,45 @@ func (s *sparse) header(info string) {
 	note = append(note, "VMCOREINFO\x00\x00"...)
 	note = append(note, info...)
 	note = append(note, make([]byte, -len(note)&3)...)
+	const noteAt = lowAt - 64<<10
+	s.write(noteAt, note)
+
 	h := make([]byte, 64)
+	n := uint32(0)
+	phdr := func(typ uint32, off, va, pa, size uint64) {
+		n++
+		h = le.AppendUint32(h, typ)
+		h = le.AppendUint32(h, 7)
+		for _, v := range []uint64{off, va, pa, size, size, 0} {
+			h = le.AppendUint64(h, v)
+		}
+	}
+	phdr(4, noteAt, 0, 0, uint64(len(note)))
+	phdr(1, lowAt+imageAt, imageVA+imageAt, imageAt, imageSize-imageAt)
+	phdr(1, lowAt, directVA, 0, mapsAt)
+	for sec := range s.size / sectionSize {
+		pa := mapsAt + sec*mapSize
+		phdr(1, templateAt+s.template(sec)*mapSize, directVA+pa, pa, mapSize)
+	}
+	for pa := s.mapsEnd(); pa < s.size; pa += dataSize {
+		phdr(1, dataAt, directVA+pa, pa, min(dataSize, s.size-pa))
+	}
 	copy(h, "\x7fELF\x02\x01\x01")
 	le.PutUint16(h[16:], 4)  // ET_CORE
 	le.PutUint16(h[18:], 62) // EM_X86_64
 	le.PutUint32(h[20:], 1)
 	le.PutUint64(h[32:], 64)
 	le.PutUint16(h[52:], 64)
-	le.PutUint16(h[54:], 56)
-	le.PutUint16(h[56:], 3)
-	phdr := func(typ uint32, off, va, pa, n uint64) {
-		h = le.AppendUint32(h, typ)
-		h = le.AppendUint32(h, 7)
-		for _, v := range []uint64{off, va, pa, n, n, 0} {
-			h = le.AppendUint64(h, v)
-		}
+	le.PutUint16(h[54:], phdrSize)
+	le.PutUint16(h[56:], uint16(min(n, xnum)))
+	if n >= xnum { // then the first section header has the number
+		le.PutUint64(h[40:], uint64(len(h)))
+		le.PutUint16(h[58:], 64)
+		le.PutUint16(h[60:], 1)
+		shdr := make([]byte, 64)
+		le.PutUint64(shdr[32:], 1)
+		le.PutUint32(shdr[44:], n)
+		h = append(h, shdr...)
 	}
-	phdr(4, pageSize, 0, 0, uint64(len(note)))
-	phdr(1, dataAt+imageAt, imageVA+imageAt, imageAt, imageSize-imageAt)
-	phdr(1, dataAt, directVA, 0, s.size)
-	for off, b := range map[int64][]byte{0: h, pageSize: note} {
-		if _, err := s.f.WriteAt(b, off); s.err == nil {
-			s.err = err
-		}
-	}
+	s.write(0, h)
 }
