@@ -148,7 +148,7 @@ func (v *verifier) bitmaps() {
 
 // descriptors checks them all and returns the pages to decode.
 func (v *verifier) descriptors(ctx context.Context) (*pfnset.Set, error) {
-	const batch = 4096
+	const batch = 16 << 10
 	r, err := v.k.NewReader()
 	if err != nil {
 		return nil, err

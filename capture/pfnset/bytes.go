@@ -50,14 +50,7 @@ func (s *Set) word(first uint64) uint64 {
 	if first >= s.limit {
 		return 0
 	}
-	c := &s.chunks[first/ChunkPFNs]
-	w := ^uint64(0)
-	switch {
-	case c.words != nil:
-		w = c.words[first%ChunkPFNs/64]
-	case c.count == 0:
-		w = 0
-	}
+	w := s.chunks[first/ChunkPFNs].word(uint32(first % ChunkPFNs))
 	if left := s.limit - first; left < 64 {
 		w &= 1<<left - 1
 	}

@@ -1,6 +1,7 @@
 package pfnset
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 )
@@ -33,6 +34,12 @@ func TestAgainstModel(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		limit := uint64(ChunkPFNs*2 + r.IntN(ChunkPFNs))
 		s, m := New(limit), model{}
+		if seed%2 == 1 { // so many runs that some chunks are bitmaps from the start
+			for pfn := r.Uint64N(9); pfn < limit; pfn += 2 + r.Uint64N(60) {
+				s.Add(pfn)
+				m[pfn] = true
+			}
+		}
 		for range 40 {
 			start := r.Uint64N(limit + 10)
 			end := start + r.Uint64N(1<<uint(r.IntN(17)))
@@ -94,8 +101,61 @@ func TestUniformCostsNothing(t *testing.T) {
 	s.Remove(77)
 	s.Add(77)
 	for i, c := range s.chunks {
-		if c.words != nil {
-			t.Fatalf("chunk %d holds words", i)
+		if !c.uniform() {
+			t.Fatalf("chunk %d holds something", i)
 		}
+	}
+}
+
+// A chunk changes its form when it has too many runs, and loses nothing by it.
+func TestForms(t *testing.T) {
+	const limit = ChunkPFNs
+	s, m := New(limit), model{}
+	for i := range uint64(maxRuns + 1) {
+		s.AddRange(i*40, i*40+7)
+		for k := range uint64(7) {
+			m[i*40+k] = true
+		}
+		if words := s.chunks[0].words != nil; words != (i == maxRuns) {
+			t.Fatalf("after %d runs: a bitmap is %v", i+1, words)
+		}
+		if i%100 == 0 || i >= maxRuns-1 {
+			check(t, s, m, limit)
+		}
+	}
+	from := s.Clone()
+	from.RemoveRange(0, limit)
+	if !from.chunks[0].uniform() || from.Len() != 0 {
+		t.Error("an empty chunk holds something")
+	}
+}
+
+// The sets of a dump are made and asked from front to back.
+func BenchmarkSet(b *testing.B) {
+	for _, gap := range []uint64{20, 200, 5000} {
+		s := New(32 * ChunkPFNs)
+		b.Run(fmt.Sprint("add/", gap), func(b *testing.B) {
+			for b.Loop() {
+				s = New(32 * ChunkPFNs)
+				for pfn := uint64(0); pfn < s.Limit(); pfn += gap {
+					s.AddRange(pfn, pfn+gap/2)
+				}
+			}
+		})
+		b.Run(fmt.Sprint("next/", gap), func(b *testing.B) {
+			for b.Loop() {
+				for pfn, ok := s.Next(0); ok; pfn, ok = s.Next(pfn + 1) {
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(s.Len()), "ns/pfn")
+		})
+		x := NewIndex(s)
+		b.Run(fmt.Sprint("rank/", gap), func(b *testing.B) {
+			pfn := uint64(0)
+			for b.Loop() {
+				x.Rank(pfn)
+				pfn = (pfn + 997) % s.Limit()
+			}
+		})
 	}
 }
