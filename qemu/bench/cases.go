@@ -19,11 +19,10 @@ type figure struct {
 	note  string
 }
 
-// codecs are ours and the reference's option; bars are for -d 31 and -d 1 on two
-// CPUs, and on one.
+// codecs are ours and the reference's option, and the bars.
 var codecs = []struct {
 	name, flag               string
-	all31, two1, one31, one1 float64
+	all31, two1, one31, one1 float64 // -d 31 and -d 1 on two CPUs, and on one
 }{
 	{"zstd", "z", 0.67, 0.6, 1, 1},
 	{"zlib", "c", 0.67, 0.25, 0.35, 0.35},
@@ -47,13 +46,22 @@ type entrant struct {
 	name string
 	out  string
 	argv []string
+	// rival: a reference, of which the best counts. One that was slower than
+	// another in its first run is not run again.
+	rival bool
 }
+
+// chance is by how much a rival may be slower in one run and still be the best.
+const chance = 1.03
 
 // compare runs the entrants in turns and gives the median of each.
 func (b *bench) compare(ctx context.Context, what string, all []entrant) ([]Sample, error) {
 	samples := make([][]Sample, len(all))
 	for i := range b.runs {
 		for k, e := range all {
+			if i > 0 && e.rival && float64(samples[k][0].Wall) > chance*float64(samples[bestRival(all, samples)][0].Wall) {
+				continue
+			}
 			fmt.Fprintf(b.progress, "\r%s: run %d of %d, %s\x1b[K", what, i+1, b.runs, e.name)
 			s, err := run(ctx, e.out, e.argv...)
 			if err != nil {
@@ -78,61 +86,89 @@ func taskset(cpus int) []string {
 	return []string{"taskset", "-c", fmt.Sprintf("0-%d", cpus-1)}
 }
 
-// dumps compares one codec at one level on so many CPUs: ours with its defaults,
-// every reference that has the codec with any number of threads that makes sense.
-func (b *bench) dumps(ctx context.Context, codec, flag string, level, cpus int, bar float64) error {
-	what := fmt.Sprintf("-d %d, %s, %d CPUs", level, codec, cpus)
-	pre, d := taskset(cpus), strconv.Itoa(level)
-	out := filepath.Join(b.work, "ours")
-	all := []entrant{{"ours", out, join(pre, b.ours, "dump", "-f", "-c", codec, "-d", d, b.core, out)}}
-	rivals := 0
-	for _, t := range b.refs {
-		if !contains(t.caps, flag) {
-			continue
-		}
-		rivals++
-		for threads := 0; threads <= cpus; threads++ {
-			// Threads have never won on so few CPUs, and some take minutes: once
-			// is enough to see that.
-			if threads > 0 && (t.name != b.refs[0].name || codec != "zstd" || level != 31 || cpus == 1) {
-				continue
-			}
-			out := filepath.Join(b.work, "reference")
-			argv := append(join(pre, t.argv...), "-"+flag, "-d", d)
-			name := t.name
-			if threads > 0 {
-				argv = append(argv, "--num-threads", strconv.Itoa(threads))
-				name += fmt.Sprintf(" --num-threads %d", threads)
-			}
-			all = append(all, entrant{name, out, append(argv, b.core, out)})
+// bestRival is the one that was fastest in its first run.
+func bestRival(all []entrant, samples [][]Sample) int {
+	best := -1
+	for k, e := range all {
+		if e.rival && (best < 0 || samples[k][0].Wall < samples[best][0].Wall) {
+			best = k
 		}
 	}
+	return best
+}
+
+// fastest is the rival with the best median.
+func fastest(all []entrant, s []Sample) int {
+	best := -1
+	for k, e := range all {
+		if e.rival && (best < 0 || s[k].Wall < s[best].Wall) {
+			best = k
+		}
+	}
+	return best
+}
+
+// dumps compares one codec at one level: ours with its defaults on two CPUs and on
+// one, and every reference that has the codec. References have two CPUs always, of
+// which they use one, but for those with threads.
+func (b *bench) dumps(ctx context.Context, codec, flag string, level int, two, one float64) error {
+	what, d := fmt.Sprintf("-d %d, %s", level, codec), strconv.Itoa(level)
+	var all []entrant
+	for _, cpus := range []int{2, 1} {
+		out := filepath.Join(b.work, "ours")
+		all = append(all, entrant{name: fmt.Sprintf("ours, %d CPUs", cpus), out: out,
+			argv: join(taskset(cpus), b.ours, "dump", "-f", "-c", codec, "-d", d, b.core, out)})
+	}
+	rivals := b.rivals(flag, d, level == 31 && codec == "zstd")
+	note := ""
+	if len(rivals) == 0 { // then by what is most like it
+		note = ", as none here was built with " + codec
+		rivals = b.rivals("l", d, false)
+		two, one = 0, 0
+	}
+	all = append(all, rivals...)
 	s, err := b.compare(ctx, what, all)
 	if err != nil {
 		return err
 	}
-	if rivals == 0 {
-		b.figures = append(b.figures, figure{name: "wall, " + what, bar: bar, ours: seconds(s[0]),
-			note: "no makedumpfile here was built with " + codec})
-		return nil
+	best := fastest(all, s)
+	name := all[best].name
+	if note != "" {
+		name += " with lzo" + note
 	}
-	best := 1
-	for k := range s {
-		if k > 0 && s[k].Wall < s[best].Wall {
-			best = k
-		}
+	for i, bar := range []float64{two, one} {
+		b.figures = append(b.figures, figure{name: fmt.Sprintf("wall, %s, %d CPUs", what, 2-i), bar: bar,
+			value: ratio(s[i].Wall, s[best].Wall), ours: seconds(s[i]), ref: seconds(s[best]) + ", " + name})
 	}
-	b.figures = append(b.figures, figure{name: "wall, " + what, bar: bar, value: ratio(s[0].Wall, s[best].Wall),
-		ours: seconds(s[0]), ref: seconds(s[best]) + ", " + all[best].name})
-	if cpus > 1 {
-		b.figures = append(b.figures, figure{name: fmt.Sprintf("size, -d %d, %s", level, codec), bar: sizeBar(codec),
+	if note == "" {
+		b.figures = append(b.figures, figure{name: "size, " + what, bar: sizeBar(codec),
 			value: ratio(s[0].Bytes, s[best].Bytes), ours: mb(s[0].Bytes), ref: mb(s[best].Bytes)})
 	}
-	if codec == "zstd" && level == 31 && cpus > 1 {
-		b.figures = append(b.figures, figure{name: "private memory, " + what, bar: 24, value: mib(s[0].Private), unit: "MiB",
-			ours: fmt.Sprintf("%.1f MiB", mib(s[0].Private)), ref: fmt.Sprintf("%.1f MiB", mib(s[best].Private))})
-	}
 	return nil
+}
+
+// rivals are the references that have the compression flag. Threads have never won
+// on so few CPUs, and some take minutes: they run where that shows soonest.
+func (b *bench) rivals(flag, level string, threads bool) []entrant {
+	var all []entrant
+	for i, t := range b.refs {
+		if !contains(t.caps, flag) {
+			continue
+		}
+		out := filepath.Join(b.work, "reference")
+		for n := 0; n <= 2; n++ {
+			argv, name := append(join(taskset(2), t.argv...), "-"+flag, "-d", level), t.name
+			if n > 0 {
+				if !threads || i > 0 {
+					continue
+				}
+				argv = append(argv, "--num-threads", strconv.Itoa(n))
+				name += fmt.Sprintf(" --num-threads %d", n)
+			}
+			all = append(all, entrant{name: name, out: out, argv: append(argv, b.core, out), rival: true})
+		}
+	}
+	return all
 }
 
 // sizeBar is the bar for sizes: only zstd, our default, has one.
@@ -141,58 +177,6 @@ func sizeBar(codec string) float64 {
 		return 1
 	}
 	return 0
-}
-
-// scan compares the filter alone.
-func (b *bench) scan(ctx context.Context) error {
-	out := filepath.Join(b.work, "none")
-	pre := taskset(2)
-	all := []entrant{{"ours", "", join(pre, b.ours, "makedumpfile", "--dry-run", "-z", "-d", "31", b.core, out)}}
-	for _, t := range b.refs {
-		all = append(all, entrant{t.name, "", append(join(pre, t.argv...), "--dry-run", "-c", "-d", "31", b.core, out)})
-	}
-	s, err := b.compare(ctx, "--dry-run, -d 31", all)
-	if err != nil {
-		return err
-	}
-	best := 1
-	for k := range s {
-		if k > 0 && s[k].Wall < s[best].Wall {
-			best = k
-		}
-	}
-	b.figures = append(b.figures, figure{name: "--dry-run, -d 31, 2 CPUs", bar: 0.5, value: ratio(s[0].Wall, s[best].Wall),
-		ours: seconds(s[0]), ref: seconds(s[best]) + ", " + all[best].name})
-	return nil
-}
-
-// floor measures what nothing can be faster than at level 1: reading the core once.
-func (b *bench) floor(ctx context.Context) error {
-	s, err := b.compare(ctx, "reading", []entrant{{"dd", "", []string{"dd", "if=" + b.core, "of=/dev/null", "bs=1M"}}})
-	if err == nil {
-		b.figures = append(b.figures, figure{name: "floor: reading the core once", value: s[0].Wall.Seconds(), unit: "s", ours: seconds(s[0])})
-	}
-	return err
-}
-
-// threads compares our own numbers of workers with one.
-func (b *bench) threads(ctx context.Context) error {
-	for _, cpus := range []int{1, 2} {
-		var all []entrant
-		for _, n := range []string{"1", "2", "8"} {
-			out := filepath.Join(b.work, "ours")
-			all = append(all, entrant{n + " workers", out, join(taskset(cpus), b.ours, "dump", "-f", "--workers", n, "-d", "31", b.core, out)})
-		}
-		s, err := b.compare(ctx, fmt.Sprintf("workers, %d CPUs", cpus), all)
-		if err != nil {
-			return err
-		}
-		for k, n := range []int{2, 8} {
-			b.figures = append(b.figures, figure{name: fmt.Sprintf("%d workers and 1, %d CPUs", n, cpus), bar: 1,
-				value: ratio(s[k+1].Wall, s[0].Wall), ours: seconds(s[k+1]), ref: seconds(s[0]) + " with 1"})
-		}
-	}
-	return nil
 }
 
 func join(a []string, b ...string) []string { return append(append([]string{}, a...), b...) }

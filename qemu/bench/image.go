@@ -13,7 +13,7 @@ func (b *bench) image(ctx context.Context, l *lab.Lab, dir string) error {
 	if err != nil {
 		return err
 	}
-	s, err := b.compare(ctx, "image", []entrant{{"kdump-mkinitramfs", out, []string{
+	s, err := b.compare(ctx, "image", []entrant{{name: "kdump-mkinitramfs", out: out, argv: []string{
 		l.Command("kdump-mkinitramfs"), "--root", l.Kernel.Root, "--kernel", l.Kernel.Release,
 		"--config", filepath.Join(dir, "kdump.conf"), "--init", l.Command("kdump-init"), "-o", out}}})
 	if err != nil {

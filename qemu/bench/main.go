@@ -13,7 +13,7 @@ import (
 	"github.com/gokdump/gokdump/qemu/lab"
 )
 
-const usage = `usage: bench [--core FILE] [--runs N] [--work DIR] [--out FILE] [--scale GIB,...]
+const usage = `usage: bench [--core FILE] [--runs N] [--work DIR] [--out FILE] [--scale]
 
 Compares kdump-vmcore with makedumpfile and writes a table of ratios.
 
@@ -21,9 +21,8 @@ Compares kdump-vmcore with makedumpfile and writes a table of ratios.
   --runs N     runs of each command, whose median counts (default 5)
   --work DIR   where dumps are written (default: a new directory in /dev/shm)
   --out FILE   the table (default docs/bench.md)
-  --scale LIST only kdump-vmcore on synthetic cores of so many GiB of RAM each, such
-               as 64,256,1024; prints, and writes no table. A core takes a
-               sixtieth of its size on the disk, in the directory for temporary files
+  --scale      only the synthetic cores of 8 GiB, 1 TiB and 12 TiB; prints, and
+               writes no table
 
 exit codes: 0 measured, 1 failed, 2 wrong usage
 `
@@ -35,10 +34,18 @@ func main() {
 	runs := fs.Int("runs", 5, "")
 	work := fs.String("work", "", "")
 	out := fs.String("out", "docs/bench.md", "")
-	scale := fs.String("scale", "", "")
+	scale := fs.Bool("scale", false, "")
+	maps := fs.String(readMapsFlag[2:], "", "")
 	if err := fs.Parse(os.Args[1:]); err != nil || fs.NArg() > 0 || *runs < 1 {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
+	}
+	if *maps != "" {
+		if err := readMaps(*maps); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
+			os.Exit(1)
+		}
+		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -48,7 +55,7 @@ func main() {
 	}
 }
 
-func measure(ctx context.Context, core string, runs int, work, out string, scale string) error {
+func measure(ctx context.Context, core string, runs int, work, out string, scale bool) error {
 	cache, err := debian.CacheDir()
 	if err != nil {
 		return err
@@ -73,13 +80,17 @@ func measure(ctx context.Context, core string, runs int, work, out string, scale
 		return err
 	}
 	b := &bench{ours: l.Command("kdump-vmcore"), refs: refs, work: work, runs: runs, progress: os.Stderr}
-	if scale != "" {
-		return b.scale(ctx, bin, os.Stdout, scale)
-	}
 	if b.core = core; core == "" {
 		if b.core, err = realCore(ctx, l, cache, root, os.Stderr); err != nil {
 			return err
 		}
+	}
+	if scale {
+		if err = b.eight(ctx, bin); err == nil {
+			err = b.scale(ctx, bin)
+		}
+		fmt.Print(table(b.figures, nil))
+		return err
 	}
 	if err := b.all(ctx, l, bin); err != nil {
 		return err
@@ -92,20 +103,10 @@ func measure(ctx context.Context, core string, runs int, work, out string, scale
 // all measures everything that is in the table.
 func (b *bench) all(ctx context.Context, l *lab.Lab, dir string) error {
 	for _, c := range codecs {
-		if err := b.dumps(ctx, c.name, c.flag, 31, 2, c.all31); err != nil {
+		if err := b.dumps(ctx, c.name, c.flag, 31, c.all31, c.one31); err != nil {
 			return err
 		}
-	}
-	for _, c := range codecs {
-		if err := b.dumps(ctx, c.name, c.flag, 1, 2, c.two1); err != nil {
-			return err
-		}
-	}
-	for _, c := range codecs {
-		if err := b.dumps(ctx, c.name, c.flag, 31, 1, c.one31); err != nil {
-			return err
-		}
-		if err := b.dumps(ctx, c.name, c.flag, 1, 1, c.one1); err != nil {
+		if err := b.dumps(ctx, c.name, c.flag, 1, c.two1, c.one1); err != nil {
 			return err
 		}
 	}
@@ -116,6 +117,12 @@ func (b *bench) all(ctx context.Context, l *lab.Lab, dir string) error {
 		return err
 	}
 	if err := b.floor(ctx); err != nil {
+		return err
+	}
+	if err := b.eight(ctx, dir); err != nil {
+		return err
+	}
+	if err := b.scale(ctx, dir); err != nil {
 		return err
 	}
 	return b.image(ctx, l, dir)
