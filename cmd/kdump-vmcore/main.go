@@ -30,6 +30,7 @@ flattened too.
   info        tell what a core is and why its kernel died
   dmesg       show the log of the crashed kernel
   verify      check a core from end to end
+  decrypt     decrypt a dump that was encrypted to a public key
   makedumpfile
               take the options of that program; so does kdump-vmcore itself when
               it is called by that name
@@ -59,6 +60,7 @@ var commands = map[string]func(context.Context, *cli, []string) int{
 	"info":         runInfo,
 	"dmesg":        runDmesg,
 	"verify":       runVerify,
+	"decrypt":      runDecrypt,
 	"makedumpfile": runFace,
 }
 

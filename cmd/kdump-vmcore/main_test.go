@@ -45,6 +45,10 @@ func TestScripts(t *testing.T) {
 
 			"vmlinux": cmdVMLinux,
 			"infoof":  cmdInfoOf,
+
+			"keygen":  cmdKeygen,
+			"encrypt": cmdEncrypt,
+			"mode":    cmdMode,
 		},
 	})
 }
