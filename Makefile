@@ -120,4 +120,4 @@ install: $(if $(wildcard build/kdump-init-full),,build) ## install what make bui
 	install -m 0755 build/kdump-mkinitramfs build/kdump-arm build/kdump-vmcore $(bindir)
 	install -m 0755 build/kdump-init build/kdump-init-disk build/kdump-init-age build/kdump-init-net build/kdump-init-full $(libdir)
 	for u in gokdump.service gokdump-image.service; do \
-	for u in gokdump.service gokdump-image.service gokdump-recover.service; do \
+	for u in gokdump.service gokdump-image.service gokdump-recover.service gokdump-notify.service; do \

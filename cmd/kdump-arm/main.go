@@ -25,6 +25,8 @@ const usage = `Usage:
   kdump-arm status [--json]   tell whether a panic would leave a dump
   kdump-arm recover [flags]   copy dumps off the raw devices that /etc/kdump.conf
                               names, into the directory that it names (/var/crash)
+  kdump-arm notify            post the reports that were not posted yet (notify)
+  kdump-arm prune [--dry-run] remove old dumps (keep, keep_free)
 
 Flags of load:
   --kernel FILE   crash kernel (default /boot/vmlinuz-RELEASE of the running kernel)
@@ -41,9 +43,14 @@ Flags of recover:
   --config FILE   configuration (default /etc/kdump.conf)
   --to DIR        copy into DIR instead
 
+Flags of notify and prune:
+  --config FILE   configuration with the rules (default /etc/kdump.conf)
+  --dir DIR       where dumps lie, instead of where the configuration's targets
+                  are mounted; may be repeated
+
 A load that fails puts the last good pair back if nothing else is armed.
 
-Exit codes of load, unload and recover:
+Exit codes of load, unload, recover, notify and prune:
   0 done   1 failed   2 wrong usage   3 no memory is reserved (crashkernel=)
 Exit codes of status:
   0 armed and current          1 armed, but stale or unknown   2 not armed
@@ -99,6 +106,10 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return p.status(ctx, args[1:])
 	case "recover":
 		return p.recover(ctx, args[1:])
+	case "notify":
+		return p.notify(ctx, args[1:])
+	case "prune":
+		return p.prune(ctx, args[1:])
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(p.stdout, usage)
 		return exitOK

@@ -39,7 +39,8 @@ func TestMain(m *testing.M) {
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir:  "testdata",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"hook": cmdHook, "posted": cmdPosted},
 		Setup: func(e *testscript.Env) error {
 			root := filepath.Join(e.WorkDir, "root")
 			e.Setenv("ROOT", root)
@@ -47,6 +48,7 @@ func TestScripts(t *testing.T) {
 				"/proc/cmdline":                         "BOOT_IMAGE=/boot/vmlinuz root=/dev/vda1 ro console=ttyS0 crashkernel=128M\n",
 				"/proc/cpuinfo":                         "processor\t: 0\ninitial apicid\t: 4\n",
 				"/proc/iomem":                           "00100000-3ffdffff : System RAM\n  34000000-3bffffff : Crash kernel\n",
+				"/proc/self/mountinfo":                  "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n",
 				"/proc/sys/kernel/osrelease":            "6.1.0-test\n",
 				"/proc/sys/kernel/random/boot_id":       "boot-1\n",
 				"/proc/sys/kernel/panic_on_oops":        "1\n",
