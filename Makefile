@@ -119,5 +119,14 @@ install: $(if $(wildcard build/kdump-init-full),,build) ## install what make bui
 	install -d $(bindir) $(libdir) $(unitdir) $(udevdir) $(mandir)/man5 $(mandir)/man8 $(DESTDIR)/etc/default
 	install -m 0755 build/kdump-mkinitramfs build/kdump-arm build/kdump-vmcore $(bindir)
 	install -m 0755 build/kdump-init build/kdump-init-disk build/kdump-init-age build/kdump-init-net build/kdump-init-full $(libdir)
-	for u in gokdump.service gokdump-image.service; do \
 	for u in gokdump.service gokdump-image.service gokdump-recover.service gokdump-notify.service; do \
+		sed 's,@BINDIR@,$(prefix)/sbin,' scripts/systemd/$$u.in >$(unitdir)/$$u && chmod 0644 $(unitdir)/$$u || exit 1; done
+	install -m 0644 scripts/systemd/gokdump-reload.service scripts/systemd/gokdump-reload.timer $(unitdir)
+	install -m 0644 scripts/udev/98-gokdump.rules $(udevdir)
+	[ -e $(DESTDIR)/etc/default/gokdump ] || install -m 0644 scripts/systemd/gokdump.default $(DESTDIR)/etc/default/gokdump
+	install -m 0644 scripts/man/*.5 $(mandir)/man5
+	install -m 0644 scripts/man/*.8 $(mandir)/man8
+
+.PHONY: clean
+clean: ## remove build/; the cache of downloads stays
+	rm -rf build

@@ -106,9 +106,14 @@ func TestRunCannotEncrypt(t *testing.T) {
 	dir, tg := dirTarget(t)
 	cfg := config(t, synth.ELF(synth.Options{}), tg)
 	cfg.Encrypt = func(target.Target) (target.Target, error) { return nil, errors.New("no entropy") }
+	var told strings.Builder
+	cfg.Event = func(e Event) { told.WriteString(e.Message + "\n") }
 	rep, err := Run(t.Context(), cfg)
 	if err == nil || rep.Result != Failed || rep.FailedStep != "encrypt" || !strings.Contains(rep.Error, "no entropy") {
 		t.Errorf("%s at %q: %v", rep.Result, rep.FailedStep, err)
+	}
+	if strings.Contains(told.String(), "Command line: crashkernel") {
+		t.Errorf("the log was shown: %s", told.String())
 	}
 	if got := names(t, filepath.Join(dir, rep.Dir)); got != "README.txt report.json" {
 		t.Errorf("files: %s", got)

@@ -54,6 +54,9 @@ func (r *run) saveLog() error {
 		r.say("%s", r.rep.Panic)
 	}
 	r.rep.Uptime = uptime(log)
+	if r.secret == nil && r.cfg.Encrypt != nil {
+		return errors.New("the log is to be encrypted, so it is not shown")
+	}
 	if r.secret == nil {
 		return r.showLog(log)
 	}

@@ -166,7 +166,9 @@ func (w *worker) logToConsole(p *plan.Plan) {
 	reports := make(chan *capture.Report, 1)
 	err := boot.Within(ctx, "show log", func() error {
 		// Its error says that nothing was saved: that is known.
-		rep, _ := w.capture(ctx, capture.Config{Core: corePath, Plan: p, Event: w.events(nil)})
+		cfg := capture.Config{Core: corePath, Plan: p, Event: w.events(nil)}
+		w.rules(p, &cfg)
+		rep, _ := w.capture(ctx, cfg)
 		reports <- rep
 		return nil
 	})

@@ -17,7 +17,7 @@ func TestManualPage(t *testing.T) {
 	page := strings.ReplaceAll(string(b), `\-`, "-")
 	flags := regexp.MustCompile(`(?:^|[\s\[,(])(-[a-zA-Z]\b|--[a-z][a-z_-]+)`)
 	known := map[string]bool{"--memory-only": true, "-ex": true, "-o": true} // of other programs
-	for _, text := range []string{usage, dumpUsage, convertUsage, splitUsage, reassembleUsage, infoUsage, dmesgUsage, verifyUsage, faceUsage} {
+	for _, text := range []string{usage, dumpUsage, convertUsage, splitUsage, reassembleUsage, infoUsage, dmesgUsage, verifyUsage, decryptUsage, faceUsage} {
 		for _, m := range flags.FindAllStringSubmatch(text, -1) {
 			known[m[1]] = true
 			if !regexp.MustCompile(regexp.QuoteMeta(m[1]) + `\b`).MatchString(page) {
