@@ -5,7 +5,7 @@ import "unsafe"
 // bitBuffer collects bits, the low ones first. What its user writes is known to fit, or
 // its end is looked at in between; what goes beyond a page overwrites the beginning.
 type bitBuffer struct {
-	buf [MaxPageSize + matchPad]byte
+	buf [MaxPageSize + windowPad]byte
 	op  uint   // whole bytes in buf
 	acc uint64 // bits behind them
 	n   uint   // how many

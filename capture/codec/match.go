@@ -9,12 +9,9 @@ import (
 // them: what zlib and zstd then give codes to. It is greedy, over one hash table
 // of positions, and tries the distance of the last match before the table since
 // memory is full of arrays.
-//
-// The page is copied into an array whose size does not depend on the page, so
-// that wide loads near its ends stay within it without being checked.
 type matcher struct {
-	src      [matchPad + MaxPageSize + matchPad]byte
-	lits     [MaxPageSize + matchPad]byte
+	window
+	lits     [MaxPageSize + windowPad]byte
 	seqs     [MaxPageSize / matchMin]sequence
 	table    [1 << matchMaxHashLog]uint16 // where the bytes of a hash were seen last
 	nlits    int
@@ -32,7 +29,6 @@ type sequence struct {
 const (
 	matchMin        = 4
 	matchMaxHashLog = 14
-	matchPad        = 16 // bytes before and behind a page that loads may touch
 	matchTail       = 12 // bytes at the end where no match starts
 	matchHurry      = 7  // a step more for each 128 bytes without a match
 
@@ -44,16 +40,6 @@ func (m *matcher) init(pageSize, farthest int) {
 	m.mask, m.farthest = 1<<min(bits.Len(uint(pageSize))-1, matchMaxHashLog)-1, farthest
 }
 
-// load is the 8 bytes of the page from position i on, low ones first.
-func (m *matcher) load(i int) uint64 {
-	return *(*uint64)(unsafe.Pointer(&m.src[matchPad+i&0xffff]))
-}
-
-// before is the 8 bytes of the page before position i.
-func (m *matcher) before(i int) uint64 {
-	return *(*uint64)(unsafe.Pointer(&m.src[matchPad-8+i&0xffff]))
-}
-
 // slot is where the table has the position of the 5 low bytes of v.
 func (m *matcher) slot(v uint64) *uint16 {
 	return &m.table[int(v<<24*matchPrime>>(64-matchMaxHashLog))&m.mask&(1<<matchMaxHashLog-1)]
@@ -62,7 +48,7 @@ func (m *matcher) slot(v uint64) *uint16 {
 // find splits page into seqs and lits.
 func (m *matcher) find(page []byte) {
 	n := len(page)
-	copy(m.src[matchPad:matchPad+MaxPageSize], page)
+	m.fill(page)
 	clear(m.table[:m.mask+1])
 	rep, older := 1, matchMin
 	anchor, nl, ns := 0, 0, 0
@@ -74,9 +60,13 @@ func (m *matcher) find(page []byte) {
 		var l int
 		if uint32(m.load(ip+1-rep)) == uint32(v>>8) {
 			start = ip + 1
-			l = m.length(start-rep, start, n)
-		} else if uint32(m.load(from)) == uint32(v) && start-from <= m.farthest {
-			l = m.length(from, start, n)
+			if l = bits.TrailingZeros64(m.load(start-rep)^m.load(start)) >> 3; l == 8 {
+				l = m.longer(start-rep, start, n)
+			}
+		} else if x := m.load(from) ^ v; uint32(x) == 0 && start-from <= m.farthest {
+			if l = bits.TrailingZeros64(x) >> 3; l == 8 {
+				l = m.longer(from, start, n)
+			}
 			same := bits.LeadingZeros64(m.before(from)^m.before(start)) >> 3
 			same = min(same, from, start-anchor)
 			rep, older = start-from, rep
@@ -93,9 +83,17 @@ func (m *matcher) find(page []byte) {
 		ip = start + l
 		*m.slot(m.load(ip - 2)) = uint16(ip - 2)
 		// Two arrays often take turns.
-		for ip < end && uint32(m.load(ip)) == uint32(m.load(ip-older)) {
-			l := m.length(ip-older, ip, n)
-			*m.slot(m.load(ip)) = uint16(ip)
+		for ip < end {
+			v := m.load(ip)
+			x := m.load(ip-older) ^ v
+			if uint32(x) != 0 {
+				break
+			}
+			l := bits.TrailingZeros64(x) >> 3
+			if l == 8 {
+				l = m.longer(ip-older, ip, n)
+			}
+			*m.slot(v) = uint16(ip)
 			rep, older = older, rep
 			m.seqs[ns&(len(m.seqs)-1)] = sequence{0, uint16(l), uint16(rep)}
 			ns++
@@ -106,26 +104,10 @@ func (m *matcher) find(page []byte) {
 	m.nlits, m.nseqs = m.keep(nl, anchor, n), ns
 }
 
-// length is the number of bytes, up to the end of a page of n, that are equal from
-// a and from b on, where a < b.
-func (m *matcher) length(a, b, n int) int {
-	x := m.load(a) ^ m.load(b)
-	l := bits.TrailingZeros64(x) >> 3
-	if x == 0 {
-		for l = 8; b+l < n; l += 8 {
-			if x = m.load(a+l) ^ m.load(b+l); x != 0 {
-				l += bits.TrailingZeros64(x) >> 3
-				break
-			}
-		}
-	}
-	return min(l, n-b)
-}
-
 // keep adds the page's bytes [from, to) to nl literals, and gives their new number.
 func (m *matcher) keep(nl, from, to int) int {
 	for i := 0; ; i += 16 {
-		*(*[16]byte)(unsafe.Pointer(&m.lits[(nl+i)&0xffff])) = *(*[16]byte)(unsafe.Pointer(&m.src[matchPad+(from+i)&0xffff]))
+		*(*[16]byte)(unsafe.Pointer(&m.lits[(nl+i)&0xffff])) = *m.wide(from + i)
 		if i+16 >= to-from {
 			return nl + to - from
 		}
