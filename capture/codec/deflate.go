@@ -41,13 +41,11 @@ type lenSymbol struct {
 	more, bits uint8
 }
 
-// RFC 1951 section 3.2.5: from where on symbols of lengths and distances have
-// bits behind them.
+// RFC 1951 section 3.2.5: what follows the symbols of lengths and distances.
 var (
-	lenSymbols  = deflateLengths()
-	lenBits     = [29]uint8{8: 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0}
-	distSymbols = deflateDistances()
-	distBits    = [32]uint8{4: 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13}
+	lenSymbols = deflateLengths()
+	lenBits    = [29]uint8{8: 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0}
+	distBits   = [30]uint8{4: 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13}
 )
 
 // deflateLengths gives the symbol of each length from 3 on.
@@ -64,29 +62,11 @@ func deflateLengths() (t [256]lenSymbol) {
 	return t
 }
 
-// deflateDistances gives the symbol of each distance less one: of those from 256
-// on, that of 1/128 of it, from the table's middle on.
-func deflateDistances() (t [512]uint8) {
-	symbol := func(d int) uint8 {
-		if d < 4 {
-			return uint8(d)
-		}
-		n := bits.Len(uint(d)) - 2
-		return uint8(n<<1 + d>>n)
-	}
-	for i := range 256 {
-		t[i], t[256+i] = symbol(i), symbol(i<<7)
-	}
-	return t
-}
-
-// distSymbol is the symbol of the distance d+1.
-func distSymbol(d uint) uint8 {
-	i := d
-	if d >= 256 {
-		i = 256 + d>>7
-	}
-	return distSymbols[i&511]
+// distSymbol is the symbol of the distance d+1, and how many bits follow it: the low
+// ones of d.
+func distSymbol(d uint32) (symbol, n uint) {
+	n = uint(max(bits.Len32(d)-2, 0))
+	return n<<1 + uint(d)>>(n&31), n
 }
 
 // deflate returns page as a block, which is valid until the next call; nil when it
@@ -133,7 +113,7 @@ func (z *deflater) count() {
 	lit[deflateEnd] = 1
 	for i := range uint(m.nseqs) {
 		s := &m.seqs[i%uint(len(m.seqs))]
-		ds := distSymbol(uint(s.dist) - 1)
+		ds, _ := distSymbol(uint32(s.dist) - 1)
 		for l := int(s.match); ; {
 			part := deflatePart(l)
 			lit[lenSymbols[(part-3)&255].symbol%maxPrefixSymbols]++

@@ -64,14 +64,15 @@ func TestDeflateSymbols(t *testing.T) {
 	}
 	last, base = 0, 0
 	for d := range deflateFar {
-		s := int(distSymbol(uint(d)))
+		symbol, n := distSymbol(uint32(d))
+		s := int(symbol)
 		if s != last {
 			if s != last+1 {
 				t.Fatalf("distance %d: symbol %d after %d", d+1, s, last)
 			}
 			last, base = s, d
 		}
-		if n := distBits[s]; d-base >= 1<<n || base&(1<<n-1) != 0 {
+		if n != uint(distBits[s]) || d-base >= 1<<n || base&(1<<n-1) != 0 {
 			t.Fatalf("distance %d: symbol %d from %d on with %d bits", d+1, s, base+1, n)
 		}
 	}

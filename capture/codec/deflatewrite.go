@@ -44,10 +44,9 @@ func (z *deflater) write() {
 			op += n >> 3
 			acc >>= n &^ 7 & 63
 			n &= 7
-			d := uint(s.dist) - 1
-			ds := distSymbol(d)
-			dn := uint(distBits[ds&31])
-			word = uint64(dist.codes[ds&31]) | uint64(d&(1<<(dn&63)-1))<<(dist.lens[ds&31]&63)
+			d := uint32(s.dist) - 1
+			ds, dn := distSymbol(d)
+			word = uint64(dist.codes[ds&31]) | uint64(d&(1<<(dn&31)-1))<<(dist.lens[ds&31]&63)
 			acc |= word << (n & 63)
 			n += uint(dist.lens[ds&31]) + dn
 			w.put(op, acc)

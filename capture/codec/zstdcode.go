@@ -51,18 +51,16 @@ func (q *sequences) code(seqs []sequence) {
 	r0, r1, r2 := uint32(1), uint32(4), uint32(8)
 	for i := range seqs {
 		s := &seqs[i]
-		dist, none := uint32(s.dist), uint32(isZero(uint32(s.lits)))
-		off, next1, next2 := dist+3, r0, r1
-		if dist == r2 {
-			off = 3 - none
-		}
-		if dist == r1 {
-			off, next2 = 2-none, r2
-		}
-		if dist == r0 && none == 0 {
-			off, next1, next2 = 1, r1, r2
-		}
-		r0, r1, r2 = dist, next1, next2
+		// Without branches: nobody can foretell which it is.
+		dist, none := uint32(s.dist), allIfZero(uint32(s.lits))
+		is0, is1, is2 := allIfZero(dist^r0)&^none, allIfZero(dist^r1), allIfZero(dist^r2)
+		off := dist + 3
+		off ^= (off ^ (3 + none)) & is2
+		off ^= (off ^ (2 + none)) & is1
+		off ^= (off ^ 1) & is0
+		r2 = r1 ^ (r1^r2)&(is1|is0)
+		r1 = r0 ^ (r0^r1)&is0
+		r0 = dist
 
 		l, m, o := litCode(s.lits), matchCode(s.match-3), uint8(bits.Len32(off)-1)
 		q.lit.counts[l%maxFSESymbols]++
@@ -136,5 +134,5 @@ func (q *sequences) write(n uint, lit, off, match *fseTable, most int) []byte {
 	return w.end()
 }
 
-// isZero is 1 for 0, else 0, without a branch.
-func isZero(x uint32) uint64 { return (uint64(x) - 1) >> 63 }
+// allIfZero has all bits set for 0, else none.
+func allIfZero(x uint32) uint32 { return uint32(int64(uint64(x)-1) >> 63) }

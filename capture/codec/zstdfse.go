@@ -28,45 +28,41 @@ type fseSymbol struct {
 // and is a symbol less probable than that.
 func (t *fseTable) build(norm []int16, log uint) {
 	t.log = log
-	size := uint32(1) << log
-	var cells [1 << maxFSELog]uint8
-	var at [maxFSESymbols + 1]uint16
-	high := size - 1
+	const last = 1<<maxFSELog - 1
+	size := uint32(1) << (log & 15)
+	var row, cells [last + 1 + 8]uint8 // symbols as often as they count, and spread
+	var at [maxFSESymbols]uint16       // where the states of a symbol begin
+	total, high, k := uint32(0), size-1, 0
 	for s, n := range norm {
-		if n == -1 {
-			at[s+1] = at[s] + 1
-			cells[high&(1<<maxFSELog-1)] = uint8(s)
-			high--
-			continue
+		s &= maxFSESymbols - 1
+		at[s] = uint16(total)
+		rare := uint32(uint16(n) >> 15)
+		cells[high&last] = uint8(s) // stays there if it is one of the rare, which are last
+		high -= rare
+		count := uint32(n) + 2*rare
+		for i := 0; i < int(n); i += 8 {
+			putUint64(row[(k+i)&last:], uint64(s)*0x0101010101010101)
 		}
-		at[s+1] = at[s] + uint16(n)
+		k += max(int(n), 0)
+		// A state takes log bits down to one of count, or one bit less.
+		out := uint32(log) + 1 - uint32(max(bits.Len32(count-1), 1))
+		t.sym[s] = fseSymbol{bits: out<<16 - count<<(out&31), next: total - count}
+		total += count
 	}
-	pos, step, mask := uint32(0), size>>1+size>>3+3, size-1
-	for s, n := range norm {
-		for range n {
-			cells[pos&(1<<maxFSELog-1)] = uint8(s)
-			for pos = (pos + step) & mask; pos > high; pos = (pos + step) & mask {
-			}
+	pos, step := uint32(0), size>>1+size>>3+3
+	for k = 0; k < int(high)+1; pos = (pos + step) & (size - 1) {
+		in := int((uint64(pos) - uint64(high) - 1) >> 63)
+		i := pos
+		if in == 0 {
+			i = last + 1 // nowhere
 		}
+		cells[i] = row[k&last]
+		k += in
 	}
-	for u := range size {
-		s := cells[u&(1<<maxFSELog-1)]
-		t.state[at[s]&(1<<maxFSELog-1)] = uint16(size + u)
+	for u, s := range cells[:size] {
+		s &= maxFSESymbols - 1
+		t.state[at[s]&last] = uint16(size) + uint16(u)
 		at[s]++
-	}
-	total := int32(0)
-	for s, n := range norm {
-		switch n {
-		case 0:
-			t.sym[s] = fseSymbol{bits: uint32(log+1)<<16 - size}
-		case -1, 1:
-			t.sym[s] = fseSymbol{bits: uint32(log)<<16 - size, next: uint32(total - 1)}
-			total++
-		default:
-			out := uint32(log) - uint32(bits.Len32(uint32(n-1))-1)
-			t.sym[s] = fseSymbol{bits: out<<16 - uint32(n)<<out, next: uint32(total - int32(n))}
-			total += int32(n)
-		}
 	}
 }
 
