@@ -13,10 +13,9 @@ type matcher struct {
 	window
 	lits     [MaxPageSize + windowPad]byte
 	seqs     [MaxPageSize / matchMin]sequence
-	table    [1 << matchMaxHashLog]uint16 // where the bytes of a hash were seen last
+	table    [1 << matchHashLog]uint16 // where the bytes of a hash were seen last
 	nlits    int
 	nseqs    int
-	mask     int // of hashes
 	farthest int // distance allowed
 }
 
@@ -27,29 +26,24 @@ type sequence struct {
 }
 
 const (
-	matchMin        = 4
-	matchMaxHashLog = 14
-	matchTail       = 12 // bytes at the end where no match starts
-	matchHurry      = 7  // a step more for each 128 bytes without a match
+	matchMin     = 4
+	matchHashLog = 13
+	matchTail    = 12 // bytes at the end where no match starts
+	matchHurry   = 7  // a step more for each 128 bytes without a match
 
 	matchPrime = 0x9fb21c651e98df25 // hashes 5 bytes
 )
 
-// init prepares for pages of a size, and matches up to a distance.
-func (m *matcher) init(pageSize, farthest int) {
-	m.mask, m.farthest = 1<<min(bits.Len(uint(pageSize))-1, matchMaxHashLog)-1, farthest
-}
-
 // slot is where the table has the position of the 5 low bytes of v.
 func (m *matcher) slot(v uint64) *uint16 {
-	return &m.table[int(v<<24*matchPrime>>(64-matchMaxHashLog))&m.mask&(1<<matchMaxHashLog-1)]
+	return &m.table[v<<24*matchPrime>>(64-matchHashLog)]
 }
 
 // find splits page into seqs and lits.
 func (m *matcher) find(page []byte) {
 	n := len(page)
 	m.fill(page)
-	clear(m.table[:m.mask+1])
+	clear(m.table[:])
 	rep, older := 1, matchMin
 	anchor, nl, ns := 0, 0, 0
 	for ip, end := 1, n-matchTail; ip < end; {

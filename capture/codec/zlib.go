@@ -14,7 +14,7 @@ const zlibHeader = 0x7801
 
 func newZlibEncoder(pageSize int) *zlibEncoder {
 	e := &zlibEncoder{pageSize: pageSize}
-	e.z.m.init(pageSize, deflateFar)
+	e.z.m.farthest = deflateFar
 	return e
 }
 

@@ -20,7 +20,7 @@ const zstdMagic, zstdDescriptor = 0xfd2fb528, 0x60
 
 func newZstdEncoder(pageSize int) *zstdEncoder {
 	e := &zstdEncoder{pageSize: pageSize}
-	e.m.init(pageSize, pageSize)
+	e.m.farthest = pageSize
 	e.seq.init()
 	return e
 }
