@@ -22,6 +22,7 @@ type compactor struct {
 
 	end   int64    // page data from here on does not count
 	step  int64    // how much the last cut took
+	all   bool     // everything is written again, changed or not
 	found [2]total // what is in the file, by wave
 	last  int64    // where the last page's data ends
 
@@ -98,12 +99,12 @@ func (c *compactor) window(pfn, in, out uint64) (had, have uint64, err error) {
 			c.last = max(c.last, d.Offset+int64(d.Size))
 		}
 	}
-	if have != had {
+	if have != had || c.all {
 		if err := c.write(bitmap, at); err != nil {
 			return 0, 0, err
 		}
 	}
-	if have > 0 && (have != had || in != out) {
+	if have > 0 && (have != had || in != out || c.all) {
 		if err := c.write(table[:have*n], c.slot(out)); err != nil {
 			return 0, 0, err
 		}
@@ -150,6 +151,19 @@ func (c *compactor) cut() bool {
 	}
 	c.step = max(least, 2*c.step)
 	c.end = max(c.e.l.Data, c.end-c.step)
+	return c.e.out.Truncate(c.end) == nil
+}
+
+// salvage makes good that a full disk showed only when the data was written back, and
+// tells whether it could: a file that knows how much was under way then is cut by that,
+// and what lies before the page data is written once more.
+func (c *compactor) salvage() bool {
+	f, ok := c.e.out.(interface{ Forgive() int64 })
+	if !ok || c.end <= c.e.l.Data {
+		return false
+	}
+	c.end = max(c.e.l.Data, c.end-f.Forgive())
+	c.all = true
 	return c.e.out.Truncate(c.end) == nil
 }
 

@@ -47,7 +47,7 @@ func (e *engine) finish(h *kdumpfmt.Header, first *pfnset.Set, st *Stats) error 
 		// A file system that writes to a new place each time can be full even
 		// for a block that is there. Pages make room, the last ones first.
 		st.Cause = nonNil(st.Cause, err)
-		if _, lost := err.(*syncError); !lost && isFull(err) && c.cut() {
+		if _, lost := err.(*syncError); isFull(err) && (lost && c.salvage() || !lost && c.cut()) {
 			if err = c.compact(); err == nil {
 				continue
 			}
@@ -96,7 +96,7 @@ func (e *engine) seal(h *kdumpfmt.Header, end int64, st *Stats) error {
 }
 
 // syncError keeps a full disk that shows in sync from being taken for one that
-// pages can make room on: what is lost then, nobody knows.
+// pages can make room on: what is lost then must be found out first.
 type syncError struct{ err error }
 
 func (e *syncError) Error() string { return e.err.Error() }

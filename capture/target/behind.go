@@ -13,6 +13,10 @@ import (
 // take dumps, and a crash kernel may have no more than 20 MiB to spare.
 const round = 4 << 20
 
+// underWay bounds what is dirty at any time: two rounds, and what the writers add while
+// one of them waits.
+const underWay = 4 * round
+
 // WriteBehind bounds the dirty page cache of a file. The zero value is ready.
 type WriteBehind struct {
 	written atomic.Int64

@@ -73,6 +73,16 @@ func (f *file) fail(err error) {
 	}
 }
 
+// Forgive forgets an error of the write back, and gives how many bytes may have been
+// under way when it came. Whoever calls it cuts the file's end by that, and writes again
+// what else was written lately.
+func (f *file) Forgive() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost = nil
+	return underWay
+}
+
 func (f *file) failed() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -60,10 +60,10 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_IGNORE_CHROOT=1
 mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs dev /dev && mount -t tmpfs run /run || exit 9
 mkdir -p /run/lock /run/lvm
 hostname smoke
-/lib/systemd/systemd-udevd --daemon
-udevadm trigger --action=add; udevadm settle
 # The kernel cannot call this modprobe by itself: it would look for it in its own root.
 modprobe -a sd_mod dm_mod raid1 xfs btrfs dm_mirror dm_thin_pool dm_crypt
+/lib/systemd/systemd-udevd --daemon
+udevadm trigger --action=add; udevadm settle
 # Buses look for their disks in the background.
 for i in $(seq 200); do test $(ls /sys/block | grep -c '^[vsn]') -ge $DISKS && break; sleep 0.1; done
 udevadm settle
