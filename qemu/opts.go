@@ -61,6 +61,9 @@ type Drive struct {
 	// Serial is the disk's serial number, which the guest sees; empty means that
 	// it is QEMU's business.
 	Serial string
+	// Faults is the path of rules for QEMU's blkdebug driver (errors at chosen
+	// sectors), which the guest then gets to see; empty means none.
+	Faults string
 }
 
 // Bus is what connects a disk with the machine.
@@ -175,7 +178,11 @@ func (o *Opts) Args() ([]string, error) {
 	for i, d := range o.Drives {
 		// The page cache of the host outlives QEMU, and no test outlives the
 		// host: unsafe only spares the disk.
-		drive := fmt.Sprintf("file=%s,if=none,id=disk%d,format=raw,cache=unsafe", comma(d.Path), i)
+		path := comma(d.Path)
+		if d.Faults != "" {
+			path = "blkdebug:" + comma(d.Faults) + ":" + path + ",werror=report,rerror=report"
+		}
+		drive := fmt.Sprintf("file=%s,if=none,id=disk%d,format=raw,cache=unsafe", path, i)
 		if d.ReadOnly {
 			drive += ",readonly=on"
 		}

@@ -51,6 +51,7 @@ type HostDisk struct {
 	SizeMiB int64
 	Bus     qemu.Bus
 	Serial  string
+	Faults  string // rules of QEMU's blkdebug driver; empty for none
 }
 
 // hostPrologue starts what init would on a real machine. hostDone is the line after
@@ -187,7 +188,14 @@ func (l *Lab) hostDisks(ctx context.Context, dir, carry string, h Host) ([]qemu.
 		if err := (qemu.Disk{SizeMiB: d.SizeMiB}).Make(ctx, path); err != nil {
 			return nil, err
 		}
-		drives = append(drives, qemu.Drive{Path: path, Bus: d.Bus, Serial: d.Serial})
+		drive := qemu.Drive{Path: path, Bus: d.Bus, Serial: d.Serial}
+		if d.Faults != "" {
+			drive.Faults = path + ".faults"
+			if err := os.WriteFile(drive.Faults, []byte(d.Faults), 0o644); err != nil {
+				return nil, fmt.Errorf("lab: %w", err)
+			}
+		}
+		drives = append(drives, drive)
 	}
 	if err := (qemu.Disk{SizeMiB: 512, FSType: "ext4", Label: "carry"}).Make(ctx, carry); err != nil {
 		return nil, err

@@ -25,11 +25,23 @@ type hostCase struct {
 	check func(t *testing.T, o *lab.Outcome, l lab.Left)
 }
 
-// The scripts' words. Each prints what it does (set -x), so that a failure shows.
-const (
-	// mountTarget is for file systems by LABEL=dumps.
-	fetchLabel = "mkdir -p /t; udevadm settle; mount -L dumps /t; cp -a /t/crash/. /carry/; umount /t\n"
-)
+// refused makes on vdc and vdd what the crash kernel cannot put together, and wants
+// an image for each refused.
+const refused = `modprobe -a dm_snapshot xts ecb algif_skcipher algif_hash || true
+refuse() { echo "$1" >/etc/kdump.conf; if kdump-mkinitramfs -o /no.img; then exit 1; fi; }
+echo -n secret | cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 /dev/vdc -
+echo -n secret | cryptsetup open --key-file - /dev/vdc secret
+mke2fs -q -t ext4 /dev/mapper/secret; refuse 'ext4 /dev/mapper/secret'
+pvcreate -q /dev/vdd; vgcreate -q vg /dev/vdd
+lvcreate -q -y --type thin-pool -l 20 -n pool vg; lvcreate -q -y -V 40m --thinpool pool -n thin vg
+mke2fs -q -t ext4 /dev/vg/thin; refuse 'ext4 /dev/vg/thin'
+lvcreate -q -y -l 10 -n plain vg; mke2fs -q -t ext4 /dev/vg/plain; lvcreate -q -y -s -l 5 -n snap vg/plain
+refuse 'ext4 /dev/vg/plain'
+`
+
+// fetchLabel is for a file system with LABEL=dumps. The scripts print what they do (set
+// -x), so that a failure shows.
+const fetchLabel = "mkdir -p /t; udevadm settle; mount -L dumps /t; cp -a /t/crash/. /carry/; umount /t\n"
 
 func onDisk(bus qemu.Bus) []lab.HostDisk {
 	return []lab.HostDisk{{SizeMiB: 512, Bus: bus, Serial: "T1"}}
@@ -41,8 +53,8 @@ func diskCases() []hostCase {
 		{
 			name: "ext4-gpt-virtio-partuuid",
 			host: lab.Host{
-				Disks: onDisk(qemu.VirtioBlk),
-				Setup: `echo 'label: gpt
+				Disks: append(onDisk(qemu.VirtioBlk), lab.HostDisk{SizeMiB: 256}, lab.HostDisk{SizeMiB: 256}),
+				Setup: refused + `echo 'label: gpt
 size=20MiB
 name=crash' | sfdisk -q /dev/vdb; udevadm settle
 mke2fs -q -t ext4 -L dumps /dev/vdb2
@@ -51,7 +63,7 @@ path /crash" >/etc/kdump.conf
 `,
 				Fetch: fetchLabel,
 			},
-			says: []string{"target ext4 PARTUUID="},
+			says: []string{"target ext4 PARTUUID=", "an encrypted volume (LUKS)", `is of type "thin"`, "snap is a snapshot of it"},
 		},
 		{
 			name: "xfs-mbr-scsi-by-id",

@@ -48,3 +48,32 @@ func TestFull(t *testing.T) {
 		})
 	}
 }
+
+// A thin disk runs out of room when data is written back, long after write(2) took it:
+// its sector at 60 % answers that there is no space (SCSI: DATA PROTECT, 27h/07h). What
+// is behind the last pages that are safe is left out, and the rest opens.
+func TestFullAtWriteBack(t *testing.T) {
+	if os.Getenv("GOKDUMP_TARGETS") != "all" {
+		return
+	}
+	t.Parallel()
+	o, err := shared.RunHost(t.Context(), dir(t), lab.Host{
+		Disks: []lab.HostDisk{{SizeMiB: 512, Bus: qemu.VirtioSCSI, Faults: `[inject-error]
+event = "write_aio"
+errno = "28"
+sector = "629145"
+once = "off"
+`}},
+		Setup: `mke2fs -q -t ext4 -m 0 -L dumps -E lazy_itable_init=0,lazy_journal_init=0 /dev/sda
+echo 'ext4 LABEL=dumps
+path /crash
+codec none
+level 1' >/etc/kdump.conf
+`,
+		Fetch: fetchLabel,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	partial(t, o, "no space left")
+}
