@@ -220,7 +220,7 @@ func (l *Lab) hostSystem(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	root := filepath.Join(dir, "host-"+l.Kernel.Release)
+	root := filepath.Join(dir, "_host-"+l.Kernel.Release) // of no interest to go ./...
 	release := l.Kernel.Release
 	bin, lib := root+"/usr/sbin/", root+"/usr/lib/gokdump/"
 	for _, argv := range [][]string{
