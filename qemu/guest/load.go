@@ -93,6 +93,9 @@ func take(name, anonMiB, shmMiB string) ([]byte, error) {
 
 // pattern is n MiB of a text that a search in a dump finds.
 func pattern(text string, n int) []byte {
-	line := []byte("gokdump " + text + "\n")
-	return bytes.Repeat(line, (n<<20)/len(line)+1)[:max(n<<20, 1)]
+	var b bytes.Buffer
+	for i := 0; b.Len() < n<<20; i++ { // numbered: pages of the same bytes are stored once
+		fmt.Fprintf(&b, "gokdump %s %d\n", text, i)
+	}
+	return b.Bytes()[:max(n<<20, 1)]
 }

@@ -40,6 +40,8 @@ type Host struct {
 	// Fetch is a shell script that runs when the machine is back, and copies the
 	// dumps into the directory /carry.
 	Fetch string
+	// Fill is the memory that is used; the zero value means four workers of 8 MiB.
+	Fill script.Fill
 	// ArmFlags are further arguments of kdump-arm load.
 	ArmFlags []string
 	// Timeout bounds the machine; 0 means six minutes.
@@ -93,6 +95,9 @@ func (l *Lab) RunHost(ctx context.Context, dir string, h Host) (*Outcome, error)
 	if err != nil {
 		return o, err
 	}
+	if h.Fill == (script.Fill{}) {
+		h.Fill = script.Fill{Workers: 4, AnonMiB: 8, ShmMiB: 1}
+	}
 	const root = "/work"
 	initrd := filepath.Join(dir, "boot.img")
 	loader := []string{root + "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "--library-path", root + "/usr/lib/x86_64-linux-gnu", root + "/usr/sbin/chroot", root, "/bin/sh", "/host.sh"}
@@ -100,7 +105,7 @@ func (l *Lab) RunHost(ctx context.Context, dir string, h Host) (*Outcome, error)
 		{Mount: &script.Mount{Device: "/dev/vda", FSType: "ext4", Dir: root}},
 		{Run: loader},
 		{EndIfAny: root + "/fetched"},
-		{Fill: &script.Fill{Workers: 4, AnonMiB: 8, ShmMiB: 1}},
+		{Fill: &h.Fill},
 		{Tasks: true},
 		{Panic: &script.Panic{}},
 	}}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gokdump/gokdump/capture"
 	"github.com/gokdump/gokdump/qemu"
+	"github.com/gokdump/gokdump/qemu/guest/script"
 	"github.com/gokdump/gokdump/qemu/lab"
 	"github.com/gokdump/gokdump/qemu/readers"
 )
@@ -119,6 +120,7 @@ func TestFullDisk(t *testing.T) {
 	o := crash(t, lab.Story{
 		Config:    lab.DefaultConfig + "codec none\nlevel 17\n",
 		Disk:      qemu.Disk{SizeMiB: 200, FSType: "ext4", UUID: lab.DiskUUID},
+		Fill:      script.Fill{Workers: 12, AnonMiB: 24, ShmMiB: 1},
 		Unmounted: true,
 	})
 	partial(t, o, "no space left")

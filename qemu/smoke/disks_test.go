@@ -130,7 +130,7 @@ path /crash' >/etc/kdump.conf
 `,
 				Fetch: fetchLabel + "mount -L decoy /t; test ! -e /t/crash\n",
 			},
-			says: []string{"is /dev/vdc1 after"},
+			says: []string{" is /dev/vdc1"},
 		},
 		{
 			name: "ext4-lvm-segments", short: true,

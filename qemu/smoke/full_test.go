@@ -16,7 +16,7 @@ import (
 // Disks that are full when about 10, 50 and 90 % of the dump are written: of some 400
 // MiB, or more where ballast lies in the page cache. Even the smallest leaves a dump
 // that the readers open.
-func TestFull(t *testing.T) {
+func TestFullAt(t *testing.T) {
 	all := os.Getenv("GOKDUMP_TARGETS") == "all"
 	for _, tt := range []struct {
 		fsType  string
@@ -41,7 +41,7 @@ func TestFull(t *testing.T) {
 			o := crash(t, lab.Story{
 				Config: strings.Replace(lab.DefaultConfig, "ext4", tt.fsType, 1) + "codec none\nlevel 17\n",
 				Disk:   qemu.Disk{SizeMiB: tt.size, FSType: tt.fsType, UUID: lab.DiskUUID},
-				Fill:   script.Fill{Workers: 12, AnonMiB: 8, ShmMiB: 1, CacheMiB: tt.ballast},
+				Fill:   script.Fill{Workers: 12, AnonMiB: 24, ShmMiB: 1, CacheMiB: tt.ballast},
 				Carry:  true,
 			})
 			partial(t, o, "no space left")
@@ -71,6 +71,7 @@ codec none
 level 1' >/etc/kdump.conf
 `,
 		Fetch: fetchLabel,
+		Fill:  script.Fill{Workers: 12, AnonMiB: 24, ShmMiB: 1},
 	})
 	if err != nil {
 		t.Fatal(err)
