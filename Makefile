@@ -59,6 +59,11 @@ test-matrix: setup ## compare dumps of all kernels, page by page, and of the new
 	@build/tools/matrix $(MATRIXFLAGS)
 	$(GO) test -tags vm,newest -count=1 -timeout 30m -v -run Newest ./qemu/smoke
 
+.PHONY: test-faults
+test-faults: setup ## break machines while they capture; writes docs/faults.md
+	@scripts/slow "compiling the faults" $(GO) build -o build/tools/ ./qemu/faults
+	@build/tools/faults $(FAULTSFLAGS)
+
 .PHONY: docs
 docs: ## write the documentation of the last test-matrix anew
 	@$(GO) run ./qemu/matrix/run -docs

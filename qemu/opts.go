@@ -64,6 +64,12 @@ type Drive struct {
 	// Faults is the path of rules for QEMU's blkdebug driver (errors at chosen
 	// sectors), which the guest then gets to see; empty means none.
 	Faults string
+	// Cache is QEMU's cache mode; empty means that flushes are not passed on: the
+	// host's page cache outlives QEMU, and no test outlives the host.
+	Cache string
+	// Unplugged leaves the disk out of the machine until device_add of the
+	// monitor puts it in, as drive diskN, N being its place in Drives.
+	Unplugged bool
 }
 
 // Bus is what connects a disk with the machine.
@@ -176,17 +182,18 @@ func (o *Opts) Args() ([]string, error) {
 	}
 	args = append(args, "-append", strings.TrimSpace(console+" "+o.Append))
 	for i, d := range o.Drives {
-		// The page cache of the host outlives QEMU, and no test outlives the
-		// host: unsafe only spares the disk.
 		path := comma(d.Path)
 		if d.Faults != "" {
 			path = "blkdebug:" + comma(d.Faults) + ":" + path + ",werror=report,rerror=report"
 		}
-		drive := fmt.Sprintf("file=%s,if=none,id=disk%d,format=raw,cache=unsafe", path, i)
+		drive := fmt.Sprintf("file=%s,if=none,id=disk%d,format=raw,cache=%s", path, i, or(d.Cache, "unsafe"))
 		if d.ReadOnly {
 			drive += ",readonly=on"
 		}
-		args = append(append(args, "-drive", drive), d.device(i)...)
+		args = append(args, "-drive", drive)
+		if !d.Unplugged {
+			args = append(args, d.device(i)...)
+		}
 	}
 	if !o.Reboot {
 		args = append(args, "-no-reboot")

@@ -151,6 +151,9 @@ func (v *VM) Wait(ctx context.Context) error {
 	return nil
 }
 
+// Done is closed when the machine has ended.
+func (v *VM) Done() <-chan struct{} { return v.done }
+
 // Console is all that the guest printed so far.
 func (v *VM) Console() string { return v.console.text() }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +42,11 @@ type Story struct {
 	Reserve string
 	// Disk is the target; the zero value means 512 MiB of ext4.
 	Disk qemu.Disk
+	// Attach, if not nil, gives the drive that the target's image becomes; it says
+	// what is wrong with it.
+	Attach func(image string) (qemu.Drive, error)
+	// Extra arguments for QEMU.
+	Extra []string
 	// Fill is the memory that the guest uses; the zero value means twelve
 	// workers of 8 MiB and 64 MiB of page cache.
 	Fill script.Fill
@@ -212,9 +218,9 @@ func (l *Lab) prepare(ctx context.Context, dir string, s Story, todo script.Scri
 			return o, none, err
 		}
 	}
-	var extra []string
+	extra := s.Extra
 	if s.Raw != "" {
-		extra = qemu.QMPArgs(monitor(s.Raw))
+		extra = append(slices.Clone(extra), qemu.QMPArgs(monitor(s.Raw))...)
 	}
 	initrd := filepath.Join(dir, "guest.img")
 	if err := l.guestImage(initrd, o.Image, config, s.fsType(), todo); err != nil {
@@ -229,6 +235,11 @@ func (l *Lab) prepare(ctx context.Context, dir string, s Story, todo script.Scri
 		reserve = "crashkernel=" + s.Reserve
 	}
 	drives := []qemu.Drive{{Path: o.Disk, ReadOnly: s.ReadOnly}}
+	if s.Attach != nil {
+		if drives[0], err = s.Attach(o.Disk); err != nil {
+			return o, none, err
+		}
+	}
 	if s.Carry {
 		second := filepath.Join(dir, "carry.img")
 		if err := (qemu.Disk{SizeMiB: s.Disk.SizeMiB, FSType: "ext4"}).Make(ctx, second); err != nil {

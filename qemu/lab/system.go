@@ -109,7 +109,7 @@ func (l *Lab) SystemOf(ctx context.Context, dir string, s Setup) (*Outcome, erro
 		Kernel: l.Kernel.Image, Initrd: initrd, Accel: l.Accel, Log: o.Log,
 		Append:  "root=UUID=" + DiskUUID + " crashkernel=" + cmp.Or(s.Reserve, DefaultReserve) + " panic=30",
 		Drives:  []qemu.Drive{{Path: o.Disk}},
-		Timeout: 6 * time.Minute,
+		Timeout: 15 * time.Minute,
 	})
 	if err != nil {
 		return o, err

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/gokdump/gokdump/capture"
+	"github.com/gokdump/gokdump/qemu/lab"
+)
+
+// An end is what a person has after a fault.
+type end string
+
+// The ends, from the best to the worst.
+const (
+	complete end = "complete dump"
+	partial  end = "partial dump"
+	logOnly  end = "log"
+	onScreen end = "log on the console"
+	nothing  end = "nothing"
+)
+
+// lastWords is what the crashed kernel's log ends with.
+const lastWords = "Kernel panic - not syncing: sysrq triggered crash"
+
+// judge looks at the disk that a machine left, and at its console. A file with a
+// complete dump's name that is none is an error whatever the fault was.
+func (p *player) judge(ctx context.Context, o *lab.Outcome, repair bool) (end, string, error) {
+	if repair {
+		if err := replay(ctx, o.Disk); err != nil {
+			return nothing, "", err
+		}
+	}
+	all, err := o.Left(ctx)
+	if err != nil {
+		return nothing, "", err
+	}
+	best, say := nothing, "nothing"
+	ends := []end{complete, partial, logOnly, onScreen, nothing}
+	for _, l := range all {
+		e, what, err := p.look(ctx, l)
+		if err != nil {
+			return nothing, "", fmt.Errorf("%s: %w", l.Name, err)
+		}
+		if slices.Index(ends, e) < slices.Index(ends, best) {
+			best, say = e, what
+		}
+	}
+	if best == nothing {
+		if _, after, ok := strings.Cut(o.Console, lastWords); ok && strings.Contains(after, lastWords) {
+			return onScreen, "nothing on the disk; the end of the log on the console", nil
+		}
+	}
+	return best, say, nil
+}
+
+// look judges one directory.
+func (p *player) look(ctx context.Context, l lab.Left) (end, string, error) {
+	var unfinished []string
+	for _, n := range l.Names() {
+		if strings.HasSuffix(n, ".incomplete") {
+			unfinished = append(unfinished, n)
+		}
+	}
+	rest := ""
+	if len(unfinished) > 0 {
+		rest = "; " + strings.Join(unfinished, ", ")
+	}
+	log := strings.Contains(l.Text(capture.LogName), lastWords)
+	if slices.Contains(l.Names(), capture.LogName) && !log {
+		return nothing, "", fmt.Errorf("%s is named as if it were whole, and is not", capture.LogName)
+	}
+	switch {
+	case slices.Contains(l.Names(), capture.DumpName):
+		if code, out := p.verify(ctx, l.Path(capture.DumpName)); code != 0 {
+			return nothing, "", fmt.Errorf("%s is named as if it were whole: kdump-vmcore verify says %d: %s", capture.DumpName, code, out)
+		}
+		if r := l.Report; r != nil && r.Result != capture.Complete {
+			return nothing, "", fmt.Errorf("%s is there, and the report says %s: %s", capture.DumpName, r.Result, r.Error)
+		}
+		if l.Report == nil {
+			return complete, "complete dump, without a report" + rest, nil
+		}
+		return complete, "log and complete dump" + rest, nil
+	case slices.Contains(l.Names(), capture.PartialName):
+		if code, out := p.verify(ctx, l.Path(capture.PartialName)); code != 0 && code != 3 {
+			return nothing, "", fmt.Errorf("%s does not open: kdump-vmcore verify says %d: %s", capture.PartialName, code, out)
+		}
+		what := "log and partial dump"
+		if r := l.Report; r != nil {
+			what += fmt.Sprintf(", %d of %d pages", r.StoredPages, r.StoredPages+r.LeftOutPages)
+		}
+		return partial, what + rest, nil
+	case log:
+		return logOnly, "log" + rest, nil
+	}
+	return nothing, "nothing" + rest, nil
+}
+
+func (p *player) verify(ctx context.Context, core string) (int, string) {
+	cmd := exec.CommandContext(ctx, p.lab.Command("kdump-vmcore"), "verify", core)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode(), string(out)
+	}
+	if err != nil {
+		return -1, err.Error()
+	}
+	return 0, ""
+}
+
+// replay does what a machine does when it boots after a power cut: the journal,
+// and what it left. A file system that only a person could repair is an error.
+func replay(ctx context.Context, disk string) error {
+	cmd := exec.CommandContext(ctx, "e2fsck", "-f", "-p", disk)
+	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 1 { // errors were corrected
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("e2fsck -p %s: %w\n%s", disk, err, out)
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path"
+	"time"
+
+	"github.com/gokdump/gokdump/qemu"
+	"github.com/gokdump/gokdump/qemu/lab"
+	"github.com/gokdump/gokdump/qemu/nbd"
+)
+
+// baseline is the capture that the power cuts are measured by.
+const baseline = "none"
+
+// hasty are deadlines for machines in which something is waited for in vain.
+const hasty = "timeout device 15s\ntimeout mount 15s\ntimeout stall 15s\ntimeout reboot 15s\n"
+
+// big makes a dump of some 380 MiB, of which about 80 cannot be done without.
+const big = "codec none\nlevel 17\n"
+
+func ext4(mib int64) qemu.Disk { return qemu.Disk{SizeMiB: mib, FSType: "ext4", UUID: lab.DiskUUID} }
+
+// faults is the list, in the order of the table.
+func (p *player) faults() []fault {
+	plain := func(words string) lab.Story { return lab.Story{Config: lab.DefaultConfig + words} }
+	list := []fault{
+		{name: baseline, about: "nothing is wrong", short: true, story: plain(""), disk: &nbd.Faults{}, want: []end{complete}},
+		{name: "disk missing", about: "no device has the UUID", want: []end{onScreen},
+			story: lab.Story{Config: "ext4 UUID=00000000-1111-2222-3333-444444444444\npath /crash\nhost smoke\n" + hasty}},
+		{name: "disk missing, two targets", about: "the second target is there", want: []end{complete},
+			story: lab.Story{Config: "ext4 UUID=00000000-1111-2222-3333-444444444444\nhost smoke\n" + hasty + "ext4 UUID=" + lab.DiskUUID + "\npath " + lab.CrashDir + "\n"}},
+		{name: "disk late", about: "the disk is plugged in 5 s after kdump-init starts", late: 5 * time.Second, story: plain(""), want: []end{complete}},
+		{name: "disk read-only", about: "every write fails", want: []end{onScreen},
+			story: lab.Story{Config: lab.DefaultConfig + hasty, ReadOnly: true}},
+	}
+	for _, full := range []struct{ percent, mib int64 }{{10, 64}, {50, 250}, {90, 390}} {
+		want := []end{partial}
+		if full.percent == 10 {
+			want = append(want, logOnly) // not even what a reader cannot do without fits
+		}
+		list = append(list, fault{name: fmt.Sprintf("disk full at %d %%", full.percent), about: "the dump is larger than the disk", want: want, short: full.percent == 50,
+			story: lab.Story{Config: lab.DefaultConfig + big, Disk: ext4(full.mib), Unmounted: true}})
+	}
+	list = append(list,
+		fault{name: "EIO at 4 MiB", about: "every write fails from then on", short: true, disk: &nbd.Faults{FailAfter: 4 << 20}, story: plain(hasty), repair: true, want: []end{logOnly}},
+		fault{name: "disk hangs at 4 MiB", about: "the disk answers nothing any more", disk: &nbd.Faults{HangAfter: 4 << 20}, story: plain(hasty), repair: true, want: []end{logOnly}},
+		fault{name: "flushes dropped", about: "the disk says that it flushed and did not; power stays", disk: &nbd.Faults{DropFlush: true}, story: plain(""), want: []end{complete}},
+	)
+	// Two before the dump is under way, most in its middle, the last ones about
+	// where files get their names.
+	for i, part := range []float64{0.001, 0.02, 0.13, 0.31, 0.47, 0.66, 0.85, 0.97, 0.99, 0.999} {
+		list = append(list, fault{name: fmt.Sprintf("power cut %d", i+1), about: fmt.Sprintf("after %.1f %% of all writes; half of what was not flushed is lost", 100*part),
+			short: i == 5, cut: part, disk: &nbd.Faults{}, story: plain(""), repair: true, want: []end{complete, logOnly, nothing}})
+	}
+	return append(list,
+		fault{name: "module missing", about: "virtio_pci.ko is not in the image", want: []end{onScreen}, story: damaged(hasty, func(name string, data []byte) []byte {
+			if path.Base(name) == "virtio_pci.ko" {
+				return nil
+			}
+			return data
+		})},
+		fault{name: "image corrupted", about: "bytes changed in its middle", arming: "exit 3", story: lab.Story{Config: lab.DefaultConfig, Damage: corrupt}},
+		fault{name: "init cannot run", about: "the crash kernel panics for want of an init", want: []end{nothing}, story: damaged("", func(name string, data []byte) []byte {
+			if name == "init" {
+				return bytes.Repeat([]byte{0}, len(data))
+			}
+			return data
+		})},
+		fault{name: "too little memory", about: "crashkernel=64M, armed by --force", want: []end{nothing, onScreen, logOnly}, repair: true,
+			story: lab.Story{Config: lab.DefaultConfig + hasty, Reserve: "64M", ArmFlags: []string{"--force"}}},
+		fault{name: "clock of 1970", about: "the machine's clock starts at 1970-01-01", want: []end{complete},
+			story: lab.Story{Config: lab.DefaultConfig, Extra: []string{"-rtc", "base=1970-01-01T00:00:00"}}},
+	)
+}
+
+// damaged is a story whose crash image is changed, file by file, and loaded all the
+// same.
+func damaged(words string, edit func(name string, data []byte) []byte) lab.Story {
+	return lab.Story{
+		Config: lab.DefaultConfig + words, ArmFlags: []string{"--force"},
+		Damage: func(image string) error { return lab.Rewrite(image, edit) },
+	}
+}
+
+// corrupt changes some bytes in the middle of a file.
+func corrupt(image string) error {
+	f, err := os.OpenFile(image, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, 64), st.Size()/2)
+	return err
+}

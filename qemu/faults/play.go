@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gokdump/gokdump/qemu"
+	"github.com/gokdump/gokdump/qemu/lab"
+	"github.com/gokdump/gokdump/qemu/nbd"
+)
+
+// A fault is one way to break a machine.
+type fault struct {
+	name, about string
+	// short: part of the short run.
+	short bool
+	story lab.Story
+	// disk, if not nil, puts the target behind a disk with these faults.
+	disk *nbd.Faults
+	// cut, from 0 to 1, is the part of a whole capture's writes after which the
+	// power is cut; 0 means that it is not.
+	cut float64
+	// late is how long after the panic the disk is plugged in.
+	late time.Duration
+	// repair: the file system may need its journal, as after a power cut.
+	repair bool
+	// want lists the ends that are expected.
+	want []end
+	// arming is what kdump-arm says when it is expected to refuse.
+	arming string
+}
+
+// row is what came of a fault.
+type row struct {
+	fault
+	saved   string
+	toEnd   time.Duration // from the panic to the reset; 0 means that power was cut
+	written int64         // bytes that reached the disk's cache since the panic
+	err     error
+}
+
+// player plays faults, one machine at a time.
+type player struct {
+	lab  *lab.Lab
+	work string
+	// whole is what a capture without faults writes, in bytes.
+	whole int64
+	turn  int
+}
+
+// errCut says that the power was cut on purpose.
+var errCut = errors.New("power cut")
+
+// play makes one machine, breaks it and judges what is left.
+func (p *player) play(ctx context.Context, f fault) row {
+	r := row{fault: f}
+	p.turn++
+	dir := filepath.Join(p.work, fmt.Sprintf("%02d", p.turn))
+	if r.err = os.MkdirAll(dir, 0o755); r.err != nil {
+		return r
+	}
+	o, err := p.crash(ctx, dir, &r)
+	switch {
+	case errors.Is(err, errCut):
+	case f.arming != "" && o != nil && strings.Contains(o.Console, f.arming):
+		r.saved = "refused when arming: " + f.arming
+		return r
+	case err != nil:
+		r.err = err
+		return r
+	default:
+		r.toEnd = o.ToEnd
+	}
+	if f.cut == 0 && f.name == baseline {
+		p.whole = r.written
+	}
+	var e end
+	e, r.saved, r.err = p.judge(ctx, o, f.repair)
+	if r.err == nil && !contains(f.want, e) {
+		r.err = fmt.Errorf("ended with %s (%s), want one of %q; the console is in %s", e, r.saved, f.want, o.Log)
+	}
+	if r.err == nil { // a machine that ended well is not worth its disk
+		_ = os.RemoveAll(dir)
+	}
+	return r
+}
+
+func contains(list []end, e end) bool {
+	for _, x := range list {
+		if x == e {
+			return true
+		}
+	}
+	return false
+}
+
+// crash plays the story of r's fault, with its disk behind a server where there is
+// something wrong with it.
+func (p *player) crash(ctx context.Context, dir string, r *row) (*lab.Outcome, error) {
+	s := r.story
+	if s.Timeout == 0 {
+		s.Timeout = 4 * time.Minute
+	}
+	if r.late > 0 {
+		p.plugLate(dir, r.late, &s)
+	}
+	if r.disk == nil {
+		return p.lab.Run(ctx, dir, s, nil)
+	}
+	var disk *nbd.Disk
+	// Paths of sockets are short, those of work folders may not be.
+	sockets, err := os.MkdirTemp("", "gf-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(sockets)
+	l, err := net.Listen("unix", filepath.Join(sockets, "disk"))
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	s.Attach = func(image string) (d qemu.Drive, err error) {
+		if disk, err = nbd.OpenDisk(image, *r.disk); err != nil {
+			return d, err
+		}
+		go nbd.Serve(l, disk)
+		return qemu.Drive{Path: "nbd+unix:///?socket=" + l.Addr().String(), Cache: "writeback"}, nil
+	}
+	s.Talk = func(ctx context.Context, vm *qemu.VM) error {
+		mark := disk.Begin(int64(r.cut * float64(p.whole)))
+		if r.cut == 0 {
+			return nil
+		}
+		select {
+		case <-mark:
+			_ = vm.Close()
+			return errCut
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-vm.Done():
+			return errors.New("the machine ended before its power was cut: it wrote less than a capture without faults")
+		}
+	}
+	o, err := p.lab.Run(ctx, dir, s, nil)
+	if disk == nil {
+		return o, err
+	}
+	r.written = disk.Written()
+	if r.cut > 0 {
+		// What the cache lost of the writes is as good as random, and the same each time.
+		err = errors.Join(err, disk.Cut(func(i int) bool { return (i*2654435761+p.turn)>>3&1 == 0 }))
+	} else {
+		err = errors.Join(err, disk.Close())
+	}
+	return o, err
+}
+
+// plugLate leaves the disk out of the machine until so long after the panic.
+func (p *player) plugLate(dir string, late time.Duration, s *lab.Story) {
+	socket := filepath.Join(os.TempDir(), fmt.Sprintf("gf-%d-%d", os.Getpid(), p.turn))
+	s.Unmounted = true
+	s.Extra = append(qemu.QMPArgs(socket), "-device", "pcie-root-port,id=late,slot=7")
+	s.Attach = func(image string) (qemu.Drive, error) { return qemu.Drive{Path: image, Unplugged: true}, nil }
+	s.Talk = func(ctx context.Context, vm *qemu.VM) error {
+		defer os.Remove(socket)
+		q, err := qemu.DialQMP(ctx, socket)
+		if err != nil {
+			return err
+		}
+		defer q.Close()
+		// The clock of the fault starts when the capture does.
+		if err := vm.Expect(ctx, "kdump-init is PID 1"); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(late):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		_, err = q.Do(ctx, "device_add", map[string]any{"driver": "virtio-blk-pci", "drive": "disk0", "bus": "late", "id": "late0"})
+		return err
+	}
+}

@@ -1,0 +1,162 @@
+package nbd
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// Faults is what a disk does wrong. The zero value does all right.
+type Faults struct {
+	// DropFlush acknowledges flushes and makes nothing stable.
+	DropFlush bool
+	// FailAfter fails every write, with EIO, once so many bytes were written
+	// since [Disk.Begin]; 0 means never.
+	FailAfter int64
+	// HangAfter answers nothing any more once so many bytes were written since
+	// [Disk.Begin]; 0 means never.
+	HangAfter int64
+}
+
+// Disk is an image file behind a write cache that a power cut loses.
+type Disk struct {
+	file   *os.File
+	size   int64
+	faults Faults
+
+	mu      sync.Mutex
+	pending []write // not flushed, in their order
+	begun   bool
+	written int64 // bytes since Begin
+	reached chan struct{}
+	mark    int64 // closes reached
+	hang    chan struct{}
+}
+
+type write struct {
+	off  int64
+	data []byte
+}
+
+// OpenDisk opens the image at path, whose size is the disk's.
+func OpenDisk(path string, f Faults) (*Disk, error) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("nbd: %w", err)
+	}
+	st, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("nbd: %w", err)
+	}
+	return &Disk{file: file, size: st.Size(), faults: f, hang: make(chan struct{})}, nil
+}
+
+// Begin starts the count of bytes that the faults wait for. The channel is closed
+// when mark bytes were written since.
+func (d *Disk) Begin(mark int64) <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.begun, d.written, d.mark = true, 0, mark
+	d.reached = make(chan struct{})
+	if mark <= 0 {
+		close(d.reached)
+	}
+	return d.reached
+}
+
+// Written is the number of bytes written since [Disk.Begin].
+func (d *Disk) Written() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.written
+}
+
+// read fills p, from the cache first.
+func (d *Disk) read(p []byte, off int64) error {
+	if off < 0 || off+int64(len(p)) > d.size {
+		return syscall.EINVAL
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, err := d.file.ReadAt(p, off); err != nil && err != io.EOF {
+		return err
+	}
+	for _, w := range d.pending {
+		from, to := max(off, w.off), min(off+int64(len(p)), w.off+int64(len(w.data)))
+		if from < to {
+			copy(p[from-off:to-off], w.data[from-w.off:to-w.off])
+		}
+	}
+	return nil
+}
+
+// write takes p, which is the disk's from now on, into the cache.
+func (d *Disk) write(p []byte, off int64) error {
+	if off < 0 || off+int64(len(p)) > d.size {
+		return syscall.ENOSPC
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if f := d.faults; d.begun && f.FailAfter > 0 && d.written >= f.FailAfter {
+		return syscall.EIO
+	}
+	if f := d.faults; d.begun && f.HangAfter > 0 && d.written >= f.HangAfter {
+		d.mu.Unlock()
+		<-d.hang
+		d.mu.Lock()
+		return syscall.EIO
+	}
+	d.pending = append(d.pending, write{off, p})
+	if d.begun {
+		before := d.written
+		d.written += int64(len(p))
+		if before < d.mark && d.written >= d.mark {
+			close(d.reached)
+		}
+	}
+	return nil
+}
+
+// flush makes stable what was written.
+func (d *Disk) flush() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.begun && d.faults.DropFlush {
+		return nil
+	}
+	return d.settle(func(int) bool { return true })
+}
+
+func (d *Disk) settle(keep func(i int) bool) error {
+	for i, w := range d.pending {
+		if !keep(i) {
+			continue
+		}
+		if _, err := d.file.WriteAt(w.data, w.off); err != nil {
+			return fmt.Errorf("nbd: %w", err)
+		}
+	}
+	d.pending = nil
+	return nil
+}
+
+// Close ends the disk in good order: what is in the cache is written.
+func (d *Disk) Close() error { return d.end(func(int) bool { return true }) }
+
+// Cut cuts the power: of the writes that were not flushed, numbered from 0, only
+// those that keep names are on the disk.
+func (d *Disk) Cut(keep func(i int) bool) error { return d.end(keep) }
+
+func (d *Disk) end(keep func(int) bool) error {
+	close(d.hang)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	err := d.settle(keep)
+	if cerr := d.file.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
