@@ -31,6 +31,15 @@
 //	nfs HOST:/EXPORT            an NFS export for dumps; below it:
 //	nfs_version VERSION         4.2, 4.1, 4.0, 3 or auto
 //	nfs_options OPTION,...      as in fstab
+//	ssh USER@HOST               a directory on an SSH server; below it:
+//	sshkey FILE                 the private key; default /root/.ssh/kdump_id_rsa
+//	ssh_known_hosts FILE        who the server is; default /root/.ssh/known_hosts
+//	ssh_port N                  default 22
+//	s3 https://HOST/BUCKET[/PREFIX]   S3-compatible object storage; below it:
+//	s3_credentials FILE         default /root/.aws/credentials
+//	s3_region NAME              default us-east-1
+//	s3_ca FILE                  PEM certificates to trust, instead of the host's
+//	s3_style path|virtual       where the bucket's name stands; default path
 //
 //	network auto                as the host reaches the targets' servers now, which is the default
 //	network [dhcp] [dhcp6] [slaac] [ADDRESS/LENGTH]... [gateway ADDRESS] [mtu N] [on DEVICE]
@@ -131,6 +140,9 @@ type Target struct {
 	Device plan.Device
 	// NFS is an export, without the server's addresses, of a target of kind nfs.
 	NFS *plan.NFS
+	// SSH and S3 are a server, without its addresses, of a target of these kinds.
+	SSH *plan.SSH
+	S3  *plan.S3
 	// Options are for mount(2): a btrfs subvolume, or those of NFS.
 	Options string
 	// Path is the directory for dumps in it; empty means Config.Path.

@@ -177,6 +177,14 @@ func (c *Config) resolve(t Target, local *Local) (plan.Target, error) {
 		export := *t.NFS // the addresses are the plan's
 		made.NFS, made.Options = &export, t.Options
 		return made, nil
+	case plan.KindSSH:
+		server := *t.SSH
+		made.SSH = &server
+		return made, nil
+	case plan.KindS3:
+		server := *t.S3
+		made.S3, made.Path = &server, t.Path // a prefix; none is the bucket itself
+		return made, nil
 	}
 	return made, c.at(t, "target kind %q is not known", t.Kind)
 }

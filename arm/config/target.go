@@ -55,21 +55,35 @@ func (p *parser) rawTarget(word, value string) {
 }
 
 // addTarget takes one more target, unless it is there already or one too many.
-func (p *parser) addTarget(t Target) {
+func (p *parser) addTarget(t Target) bool {
 	for _, o := range p.cfg.Targets {
-		same := o
-		same.Line, same.Path = 0, ""
-		if reflect.DeepEqual(same, t) {
+		if same(o, t) {
 			p.errorf("this target is named on line %d already", o.Line)
-			return
+			return false
 		}
 	}
 	if len(p.cfg.Targets) == plan.MaxTargets {
 		p.errorf("this is target %d: at most %d are possible", plan.MaxTargets+1, plan.MaxTargets)
-		return
+		return false
 	}
 	t.Line = p.line
 	p.cfg.Targets = append(p.cfg.Targets, t)
+	return true
+}
+
+// same tells whether two targets are one place, whatever the words below them say.
+func same(a, b Target) bool {
+	switch {
+	case a.Kind != b.Kind:
+		return false
+	case a.NFS != nil && b.NFS != nil:
+		return a.NFS.Host == b.NFS.Host && a.NFS.Export == b.NFS.Export
+	case a.SSH != nil && b.SSH != nil:
+		return a.SSH.Host == b.SSH.Host && a.SSH.User == b.SSH.User
+	case a.S3 != nil && b.S3 != nil:
+		return a.S3.Endpoint == b.S3.Endpoint && a.S3.Bucket == b.S3.Bucket
+	}
+	return a.FSType == b.FSType && reflect.DeepEqual(a.Device, b.Device)
 }
 
 // lastTarget is the target that a word below it belongs to; nil above all.

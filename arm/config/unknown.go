@@ -10,14 +10,14 @@ import (
 // RHEL) that are not ours, each with what to do about it.
 func peers() map[string]string {
 	const (
-		net     = "network targets of this kind are not supported: use nfs, or name a local file system with ext4, xfs or btrfs"
+		net     = "network targets of this kind are not supported: use nfs, ssh or s3, or name a local file system with ext4, xfs or btrfs"
 		hooks   = "no scripts run in the crash kernel: it has no shell"
 		hb      = "cluster notification is not supported yet"
 		rebuild = "run kdump-mkinitramfs (with or without --if-needed) instead"
 		old     = "this word is obsolete: remove the line"
 	)
 	return map[string]string{
-		"ssh": net, "sshkey": net, "cifs": net,
+		"cifs":             net,
 		"virtiofs":         "virtiofs targets are not supported yet",
 		"minix":            "minix file systems are not supported: use ext4, xfs or btrfs",
 		"f2fs":             "f2fs is not supported yet: use ext4, xfs or btrfs",
