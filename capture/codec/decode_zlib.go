@@ -7,7 +7,7 @@ import (
 	"hash/adler32"
 	"io"
 
-	"github.com/klauspost/compress/flate"
+	"compress/flate"
 )
 
 type zlibDecoder struct {

@@ -1,12 +1,12 @@
 package dump
 
 import (
-	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 )
 
 // pnXNum in e_phnum says that the number is in the first section header
@@ -24,7 +24,7 @@ func (w *elfWriter) start(machine elf.Machine) error {
 	}
 	at := w.data
 	order := slices.Clone(w.segs)
-	slices.SortFunc(order, func(a, b segment) int { return cmp.Compare(a.off, b.off) })
+	sort.Slice(order, func(i, j int) bool { return order[i].off < order[j].off })
 	for _, s := range order {
 		if s.filesz > 0 {
 			if err := writeZeros(w.out, int64(at), int64(s.off)); err != nil {

@@ -1,9 +1,7 @@
 package dump
 
 import (
-	"cmp"
 	"iter"
-	"slices"
 	"sort"
 )
 
@@ -50,7 +48,7 @@ func (w *elfWriter) plan(pieces []load) {
 			w.end = s.off + s.filesz
 		}
 	}
-	slices.SortFunc(w.segs, func(a, b segment) int { return cmp.Compare(a.pa, b.pa) })
+	sort.Slice(w.segs, func(i, j int) bool { return w.segs[i].pa < w.segs[j].pa })
 }
 
 // up rounds to the next page.

@@ -1,14 +1,14 @@
 package vmcore
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 )
 
 // mergeRanges sorts ranges and joins those that touch or overlap. It changes
 // its argument.
 func mergeRanges(r []Range) []Range {
-	slices.SortFunc(r, func(a, b Range) int { return cmp.Compare(a.Start, b.Start) })
+	sort.Slice(r, func(i, j int) bool { return r[i].Start < r[j].Start })
 	out := r[:0]
 	for _, x := range r {
 		switch {
@@ -47,7 +47,7 @@ type extent struct {
 // that a search finds one place. It changes its argument.
 func mergeExtents(e []extent) []extent {
 	// The sort is stable: among equals, the file's order decides.
-	slices.SortStableFunc(e, func(a, b extent) int { return cmp.Compare(a.pa, b.pa) })
+	sort.SliceStable(e, func(i, j int) bool { return e[i].pa < e[j].pa })
 	out := e[:0]
 	for _, x := range e {
 		if len(out) > 0 {

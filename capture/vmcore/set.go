@@ -1,10 +1,10 @@
 package vmcore
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/gokdump/gokdump/capture/pfnset"
 	"github.com/gokdump/gokdump/capture/vmcore/kdumpfmt"
@@ -22,7 +22,7 @@ func NewSet(files []Kdump) (Source, error) {
 		return nil, fmt.Errorf("%w: no file given", ErrSet)
 	}
 	s := &setSource{Source: files[0], files: slices.Clone(files)}
-	slices.SortStableFunc(s.files, func(a, b Kdump) int { return cmp.Compare(a.Header().StartPFN, b.Header().StartPFN) })
+	sort.SliceStable(s.files, func(i, j int) bool { return s.files[i].Header().StartPFN < s.files[j].Header().StartPFN })
 	h := files[0].Header()
 	s.stored = pfnset.New(h.MaxMapNr)
 	s.head = *h

@@ -130,3 +130,17 @@ func replay(ctx context.Context, disk string) error {
 	}
 	return nil
 }
+
+// dumpSize is the size of the dump that a machine left, in bytes.
+func dumpSize(ctx context.Context, o *lab.Outcome) (int64, error) {
+	all, err := o.Left(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, l := range all {
+		if st, err := os.Stat(l.Path(capture.DumpName)); err == nil {
+			return st.Size(), nil
+		}
+	}
+	return 0, errors.New("no dump was left")
+}

@@ -12,13 +12,16 @@ import (
 	"github.com/gokdump/gokdump/qemu/nbd"
 )
 
-// baseline is the capture that the power cuts are measured by.
-const baseline = "none"
+// The captures that the power cuts and the full disks are measured by.
+const (
+	baseline    = "none"
+	bigBaseline = "none, a large dump"
+)
 
 // hasty are deadlines for machines in which something is waited for in vain.
 const hasty = "timeout device 15s\ntimeout mount 15s\ntimeout stall 15s\ntimeout reboot 15s\n"
 
-// big makes a dump of some 380 MiB, of which about 80 cannot be done without.
+// big makes a dump of some hundred MiB, of which about 80 cannot be done without.
 const big = "codec none\nlevel 17\n"
 
 func ext4(mib int64) qemu.Disk { return qemu.Disk{SizeMiB: mib, FSType: "ext4", UUID: lab.DiskUUID} }
@@ -36,13 +39,14 @@ func (p *player) faults() []fault {
 		{name: "disk read-only", about: "every write fails", want: []end{onScreen},
 			story: lab.Story{Config: lab.DefaultConfig + hasty, ReadOnly: true}},
 	}
-	for _, full := range []struct{ percent, mib int64 }{{10, 64}, {50, 250}, {90, 390}} {
+	list = append(list, fault{name: bigBaseline, about: "nothing is wrong", short: true, want: []end{complete}, story: lab.Story{Config: lab.DefaultConfig + big, Disk: ext4(1024), Unmounted: true}})
+	for _, percent := range []int64{10, 50, 90} {
 		want := []end{partial}
-		if full.percent == 10 {
+		if percent == 10 {
 			want = append(want, logOnly) // not even what a reader cannot do without fits
 		}
-		list = append(list, fault{name: fmt.Sprintf("disk full at %d %%", full.percent), about: "the dump is larger than the disk", want: want, short: full.percent == 50,
-			story: lab.Story{Config: lab.DefaultConfig + big, Disk: ext4(full.mib), Unmounted: true}})
+		list = append(list, fault{name: fmt.Sprintf("disk full at %d %%", percent), about: fmt.Sprintf("the dump is larger than the disk: %d %% of it fit", percent),
+			want: want, short: percent == 50, full: percent, story: lab.Story{Config: lab.DefaultConfig + big, Unmounted: true}})
 	}
 	list = append(list,
 		fault{name: "EIO at 4 MiB", about: "every write fails from then on", short: true, disk: &nbd.Faults{FailAfter: 4 << 20}, story: plain(hasty), repair: true, want: []end{logOnly}},

@@ -26,6 +26,9 @@ type fault struct {
 	// cut, from 0 to 1, is the part of a whole capture's writes after which the
 	// power is cut; 0 means that it is not.
 	cut float64
+	// full, in percent, is the part of a large dump that the disk has room for; 0
+	// means all.
+	full int64
 	// late is how long after the panic the disk is plugged in.
 	late time.Duration
 	// repair: the file system may need its journal, as after a power cut.
@@ -51,7 +54,9 @@ type player struct {
 	work string
 	// whole is what a capture without faults writes, in bytes.
 	whole int64
-	turn  int
+	// big is the size of a large dump, in bytes.
+	big  int64
+	turn int
 }
 
 // errCut says that the power was cut on purpose.
@@ -82,6 +87,9 @@ func (p *player) play(ctx context.Context, f fault) row {
 	}
 	var e end
 	e, r.saved, r.err = p.judge(ctx, o, f.repair)
+	if f.name == bigBaseline && r.err == nil {
+		p.big, r.err = dumpSize(ctx, o)
+	}
 	if r.err == nil && !contains(f.want, e) {
 		r.err = fmt.Errorf("ended with %s (%s), want one of %q; the console is in %s", e, r.saved, f.want, o.Log)
 	}
@@ -106,6 +114,13 @@ func (p *player) crash(ctx context.Context, dir string, r *row) (*lab.Outcome, e
 	s := r.story
 	if s.Timeout == 0 {
 		s.Timeout = 4 * time.Minute
+	}
+	if r.full > 0 {
+		if p.big == 0 {
+			return nil, fmt.Errorf("%q was not run before", bigBaseline)
+		}
+		const own = 16 << 20 // what the file system needs for itself
+		s.Disk = ext4((p.big*r.full/100 + own) >> 20)
 	}
 	if r.late > 0 {
 		p.plugLate(dir, r.late, &s)

@@ -1,11 +1,9 @@
 package flat
 
 import (
-	"cmp"
 	"container/heap"
 	"fmt"
 	"io"
-	"slices"
 	"sort"
 )
 
@@ -54,8 +52,9 @@ func (r run) cut(start, end int64) run {
 // resolve sorts runs that are in the order of the flattened file, and lets later
 // ones overwrite earlier ones. It changes its argument.
 func resolve(runs []run) []run {
-	slices.SortFunc(runs, func(a, b run) int {
-		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.at, b.at))
+	sort.Slice(runs, func(i, j int) bool {
+		a, b := &runs[i], &runs[j]
+		return a.start < b.start || a.start == b.start && a.at < b.at
 	})
 	if !overlap(runs) {
 		return runs
