@@ -7,7 +7,7 @@ import (
 	"hash/adler32"
 	"io"
 
-	"compress/flate"
+	"github.com/klauspost/compress/flate"
 )
 
 type zlibDecoder struct {
