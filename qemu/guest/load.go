@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -93,9 +94,10 @@ func take(name, anonMiB, shmMiB string) ([]byte, error) {
 
 // pattern is n MiB of a text that a search in a dump finds.
 func pattern(text string, n int) []byte {
-	var b bytes.Buffer
-	for i := 0; b.Len() < n<<20; i++ { // numbered: pages of the same bytes are stored once
-		fmt.Fprintf(&b, "gokdump %s %d\n", text, i)
+	line := []byte("gokdump " + text + "\n")
+	p := bytes.Repeat(line, (n<<20)/len(line)+1)[:max(n<<20, 1)]
+	for page := 0; page+8 <= len(p); page += 4096 { // pages of the same bytes are stored once
+		binary.LittleEndian.PutUint64(p[page:], uint64(page))
 	}
-	return b.Bytes()[:max(n<<20, 1)]
+	return p
 }
