@@ -8,7 +8,8 @@ import (
 // window is the page that is being compressed. It is a copy in an array whose size
 // does not depend on the page: a position in a page fits 16 bits, so that loads of
 // up to 16 bytes from there, of what is before or behind the page too, stay within the
-// array without being checked. Copying takes a hundredth of the time it saves.
+// array without being checked. All machines that we know have the low byte first, and
+// load from any address.
 type window struct {
 	src [windowPad + MaxPageSize + windowPad]byte
 }

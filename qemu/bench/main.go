@@ -95,7 +95,11 @@ func measure(ctx context.Context, core string, runs int, work, out string, scale
 	if err := b.all(ctx, l, bin); err != nil {
 		return err
 	}
-	text := table(b.figures, machine(b.core, b.ours, refs, runs, work))
+	alone, err := encoders(b.core, os.Stderr)
+	if err != nil {
+		return err
+	}
+	text := table(b.figures, machine(b.core, b.ours, refs, runs, work)) + encoderTable(alone)
 	fmt.Print(text)
 	return os.WriteFile(out, []byte(text), 0o644)
 }

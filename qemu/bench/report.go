@@ -23,11 +23,11 @@ func seconds(s Sample) string {
 var limits = []struct{ figure, why string }{
 	{"wall", "CPU time of both is in the table; on a machine with other work, wall times say little"},
 	{"wall, -d 31", "three quarters of our CPU time is the encoder, the rest filter, reading and reading back a sample; the reference does not read back"},
-	{"wall, -d 31, zstd", "our encoder takes about 15 µs for a page of 4 KiB where libzstd takes 11: finding matches is 38 % of it, the Huffman code of the literals 32 %, the sequences 30 %; one CPU cannot win that back, two do"},
-	{"wall, -d 1, zstd", "our encoder takes about 15 µs for a page of 4 KiB where libzstd takes 11: finding matches is 38 % of it, the Huffman code of the literals 32 %, the sequences 30 %; one CPU cannot win that back, two do"},
-	{"wall, -d 31, zlib", "deflate runs at some 175 MB/s for each CPU, which is 1.7 times C zlib as makedumpfile 1.7.8 calls it, not 3 times"},
-	{"wall, -d 1, zlib", "deflate runs at some 175 MB/s for each CPU, which is 1.7 times C zlib as makedumpfile 1.7.8 calls it, not 3 times"},
-	{"wall, -d 31, lzo", "the encoder has 750 MB/s, two thirds of liblzo2; and what does not depend on the codec (start, filter, reading back) is a third of so short a run"},
+	{"wall, -d 31, zstd", "finding matches is a third of our encoder's time, the codes of sequences another, those of literals a fifth; libzstd 1.5.7 is faster by about a quarter on one CPU, and its output 0.5 % larger"},
+	{"wall, -d 1, zstd", "finding matches is a third of our encoder's time, the codes of sequences another, those of literals a fifth; libzstd 1.5.7 is faster by about a quarter on one CPU, and its output 0.5 % larger"},
+	{"wall, -d 31, zlib", "half of the time is finding matches and writing symbols, a quarter making the code and telling it; the rest is the checksum, copies and counting"},
+	{"wall, -d 1, zlib", "half of the time is finding matches and writing symbols, a quarter making the code and telling it; the rest is the checksum, copies and counting"},
+	{"wall, -d 31, lzo", "liblzo2 is faster by about a fifth on one CPU: nearly all of our time is finding matches, and most of that is branches that nobody can foretell"},
 	{"wall, -d 1, lzo", "half of the time is the kernel's: copying pages out of the page cache of the core and into that of the dump"},
 }
 
