@@ -29,9 +29,9 @@ func (q *sequences) encode(dst []byte, seqs []sequence, most int) []byte {
 	q.code(seqs)
 	modes := len(dst)
 	dst = append(dst, 0)
-	lit, lm, dst := q.lit.choose(dst, n)
-	off, om, dst := q.off.choose(dst, n)
-	match, mm, dst := q.match.choose(dst, n)
+	lit, lm, dst := q.lit.choose(&q.w, dst, n)
+	off, om, dst := q.off.choose(&q.w, dst, n)
+	match, mm, dst := q.match.choose(&q.w, dst, n)
 	dst[modes] = lm<<6 | om<<4 | mm<<2
 	bits := q.write(uint(n), lit, off, match, most)
 	if bits == nil {

@@ -85,7 +85,6 @@ type seqKind struct {
 	most     uint // the finest table allowed
 	counts   [maxFSESymbols]uint32
 	norm     [maxFSESymbols]int16
-	w        bitBuffer
 }
 
 func newSeqKind(defaults []int16, log, most uint) seqKind {
@@ -102,8 +101,8 @@ const (
 )
 
 // choose picks the cheapest table for the counts of n symbols, and appends its
-// description.
-func (k *seqKind) choose(dst []byte, n int) (*fseTable, uint8, []byte) {
+// description, which it makes in w.
+func (k *seqKind) choose(w *bitBuffer, dst []byte, n int) (*fseTable, uint8, []byte) {
 	top, used := 0, 0
 	for s, c := range k.counts {
 		if c > 0 {
@@ -123,7 +122,7 @@ func (k *seqKind) choose(dst []byte, n int) (*fseTable, uint8, []byte) {
 	log := fseLog(n, top, k.most)
 	norm := k.norm[:top+1]
 	normalize(norm, counts, uint32(n), log)
-	told := writeNorm(&k.w, norm, log)
+	told := writeNorm(w, norm, log)
 	if cost(norm, counts, log)+uint32(len(told))<<11 >= fixed {
 		return k.fixed, modeFixed, dst
 	}
