@@ -153,7 +153,7 @@ func (s *Suite) Kernel(ctx context.Context, prefix, flavour string, progress io.
 	for _, release := range releases {
 		k, err := fetchKernel(ctx, s, s.dir, filepath.Join(s.cache, "dl"), release, progress)
 		if err == nil {
-			return k, k.choose(fmt.Sprintf("the newest of %d whose image and debug symbols can both be had%s", len(releases)+len(without), over(passed)))
+			return k, k.choose(len(releases)+len(without), passed)
 		}
 		errs = append(errs, err)
 		// Only what an archive does not have sends us to an older kernel.
@@ -185,10 +185,10 @@ func over(passed []string) string {
 	return "; passed over: " + strings.Join(passed, ", ")
 }
 
-// choose keeps beside the kernel why it was chosen.
-func (k *Kernel) choose(why string) error {
-	k.Chosen = why
-	if err := os.WriteFile(filepath.Join(k.Root, chosenName), []byte(why+"\n"), 0o644); err != nil {
+// choose keeps beside the kernel why it was chosen out of those that are listed.
+func (k *Kernel) choose(listed int, passed []string) error {
+	k.Chosen = fmt.Sprintf("of %d that are listed the newest whose image and debug symbols can both be had%s", listed, over(passed))
+	if err := os.WriteFile(filepath.Join(k.Root, chosenName), []byte(k.Chosen+"\n"), 0o644); err != nil {
 		return fmt.Errorf("debian: kernel %s: %w", k.Release, err)
 	}
 	return nil

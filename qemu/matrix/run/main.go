@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -196,9 +197,10 @@ func (o options) jobs(ctx context.Context, cache string, log *steps.Log, r *matr
 			if err != nil {
 				return err
 			}
-			step.Say("%s, of Debian %s: %s", k.Release, spec.Suite, k.Chosen)
+			why := cmp.Or(k.Chosen, "from the cache")
+			step.Say("%s, of Debian %s: %s", k.Release, spec.Suite, why)
 			r.Kernels = append(r.Kernels, k.Release)
-			r.Chosen[k.Release] = "Debian " + spec.Suite + ": " + k.Chosen
+			r.Chosen[k.Release] = "Debian " + spec.Suite + ": " + why
 			for i, c := range spec.Of() {
 				if o.one == "" || o.one == c.Name {
 					jobs = append(jobs, job{k, c, first + i})
