@@ -18,6 +18,21 @@ func TestSplice(t *testing.T) {
 	}
 }
 
+func TestMerge(t *testing.T) {
+	row := func(kernel, name string, level int, text string) Row {
+		return Row{Kernel: kernel, Case: name, Level: level, Cells: map[string]string{ColStored: text}}
+	}
+	r := Result{Rows: []Row{row("6.1", "usual", 0, "a"), row("6.1", "usual", 31, "b"), row("7.2", "usual", 0, "c"), row("7.2", "usual", 31, "d"), row("7.2", "gigantic", 0, "e")}}
+	r.Merge(&Result{Rows: []Row{row("7.2", "usual", 0, "C"), row("7.2", "usual", 16, "new"), row("7.2", "usual", 31, "D"), row("5.10", "usual", 0, "no")}})
+	var got []string
+	for _, row := range r.Rows {
+		got = append(got, row.Cells[ColStored])
+	}
+	if s := strings.Join(got, " "); s != "a b C new D e" {
+		t.Errorf("%q", s)
+	}
+}
+
 func TestTableNamesDifferences(t *testing.T) {
 	r := Result{Reference: "1.7.8", Drgn: "0.3.0", Crash: "9.0.2", Kernels: []string{"7.2"}, Rows: []Row{
 		{Kernel: "7.2", Case: "usual", Level: 8, Codec: "lzo", Cells: map[string]string{ColStored: "120", ColReference: "100", ColDrgn: "50 tasks"},

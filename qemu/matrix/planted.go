@@ -110,7 +110,11 @@ func (m *memory) choose() (plants []plant) {
 	}
 	typed := func(p []byte, typ uint32) bool { return !m.tail(p) && m.mapcount(p)>>24 == typ }
 	if poisons {
-		find(poison, all("poisoned-tail"), func(pfn uint64, p []byte) bool {
+		rules := all("poisoned-tail")
+		if _, renamed := m.info.Offset("page.compound_info"); renamed {
+			rules = nil // not knowing that field, makedumpfile judges tails by themselves
+		}
+		find(poison, rules, func(pfn uint64, p []byte) bool {
 			if !m.tail(p) || m.has(p, "PG_hwpoison") {
 				return false
 			}

@@ -31,6 +31,33 @@ func (r *Result) Errors() []string {
 	return all
 }
 
+// Merge puts the rows of a part, which is some kernels and cases again, in the place of
+// r's own of these.
+func (r *Result) Merge(part *Result) {
+	type machine struct{ kernel, name string }
+	again := map[machine][]Row{}
+	for _, row := range part.Rows {
+		m := machine{row.Kernel, row.Case}
+		again[m] = append(again[m], row)
+	}
+	var rows []Row
+	for _, row := range r.Rows {
+		m := machine{row.Kernel, row.Case}
+		if fresh, ok := again[m]; ok {
+			rows = append(rows, fresh...)
+			again[m] = nil // in the place of the first one
+			continue
+		}
+		rows = append(rows, row)
+	}
+	r.Rows = rows
+	for k, why := range part.Chosen {
+		if _, ok := r.Chosen[k]; ok {
+			r.Chosen[k] = why
+		}
+	}
+}
+
 // cell is a cell with the differences that belong to it.
 func (row *Row) cell(column string) string {
 	text := row.Cells[column]

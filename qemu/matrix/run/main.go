@@ -32,8 +32,9 @@ crash, prints a table, and writes docs/matrix.md and the README's part of it.
   -short        one kernel, one case, three levels; downloads no kernel; writes
                 no documentation
   -kernel TEXT  only kernels whose suite, version or flavour holds TEXT;
-                writes no documentation
-  -case NAME    only this case; writes no documentation
+                writes no documentation, but takes the place of their part
+                in the last whole run
+  -case NAME    only this case; the same
   -docs         write the documentation of the last whole run anew and do
                 nothing else
 
@@ -134,30 +135,68 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	fmt.Printf("\n%s\n%s\n", r.Table(), r.Summary())
+	part := o.kernel != "" || o.one != ""
+	if !o.short {
+		if err := save(r, part); err != nil {
+			return err
+		}
+	}
+	if err := failed(r); err != nil || o.short || part {
+		return err
+	}
+	return write(r)
+}
+
+func failed(r *matrix.Result) error {
 	if errs := r.Errors(); len(errs) > 0 {
 		return fmt.Errorf("%d comparisons failed:\n%s", len(errs), strings.Join(errs, "\n"))
 	}
-	if o.short || o.kernel != "" || o.one != "" {
-		return nil
+	return nil
+}
+
+// save keeps what a whole run found, or what a part of one found in its place. A part
+// alone is not kept.
+func save(r *matrix.Result, part bool) error {
+	if part {
+		whole, err := load()
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		whole.Merge(r)
+		r = whole
 	}
 	b, err := json.MarshalIndent(r, "", "\t")
 	if err != nil {
 		return err
 	}
-	return errors.Join(os.WriteFile(result, b, 0o644), write(r))
+	return os.WriteFile(result, b, 0o644)
+}
+
+func load() (*matrix.Result, error) {
+	b, err := os.ReadFile(result)
+	if err != nil {
+		return nil, fmt.Errorf("no whole run of the matrix here: %w", err)
+	}
+	var r matrix.Result
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("%s: %w", result, err)
+	}
+	return &r, nil
 }
 
 // rewrite writes the documentation from what the last whole run found.
 func rewrite() error {
-	b, err := os.ReadFile(result)
+	r, err := load()
+	if err == nil {
+		err = failed(r)
+	}
 	if err != nil {
-		return fmt.Errorf("no whole run of the matrix here: %w", err)
+		return err
 	}
-	var r matrix.Result
-	if err := json.Unmarshal(b, &r); err != nil {
-		return fmt.Errorf("%s: %w", result, err)
-	}
-	return write(&r)
+	return write(r)
 }
 
 // job is one machine.
