@@ -17,7 +17,7 @@ import (
 // planted pages, for what they are, in what the real makedumpfile makes of the copy.
 
 // PlantedCase is added to the case's name in the rows of planted cores.
-const PlantedCase = ", planted"
+const PlantedCase = " (planted)"
 
 // plantedLevels are those at which planted pages make a difference.
 var plantedLevels = []int{4, 8, 16, 31}
