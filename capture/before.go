@@ -23,7 +23,11 @@ func (r *run) look() {
 
 // loop tells whether only the log is to be saved.
 func (r *run) loop() bool {
-	why := r.cfg.Guard.Loop(past.Crash{
+	guard := r.cfg.Guard
+	if n := r.cfg.Keep.Dumps; n > 0 {
+		guard.Dumps = min(guard.Dumps, n) // no more are there to be counted
+	}
+	why := guard.Loop(past.Crash{
 		Time:   r.rep.CrashTime,
 		Uptime: time.Duration(r.rep.Uptime * float64(time.Second)),
 	}, r.dumps)

@@ -24,7 +24,6 @@ func TestRunRules(t *testing.T) {
 	}
 	cfg := config(t, core, tg)
 	cfg.Keep = past.Keep{Dumps: 2}
-	cfg.Guard = past.Guard{Dumps: 3, Within: time.Hour}
 	for i, want := range []struct {
 		result  Result
 		removed []string
@@ -47,7 +46,7 @@ func TestRunRules(t *testing.T) {
 		}
 	}
 
-	cfg.Guard.Dumps = 2
+	cfg.Guard = past.Guard{Dumps: 3, Within: time.Hour} // of two that are kept
 	rep, err := Run(t.Context(), cfg)
 	if err != nil || rep.Result != LogOnly || rep.Loop == "" || rep.Removed != nil {
 		t.Errorf("in a loop: %s, %q, removed %q, %v", rep.Result, rep.Loop, rep.Removed, err)

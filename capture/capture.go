@@ -61,7 +61,8 @@ type Config struct {
 	// crashed kernel's memory.
 	Encrypt func(target.Target) (target.Target, error)
 	// Guard is the rule against crash loops, Keep the one for old dumps. Both
-	// need a target that is a target.Past.
+	// need a target that is a target.Past. Where Keep leaves fewer dumps than
+	// Guard asks for, so many are enough for it.
 	Guard past.Guard
 	Keep  past.Keep
 	// CaptureLog, if not nil, is asked at the end for the text of capture.log.

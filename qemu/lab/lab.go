@@ -72,6 +72,9 @@ func (l *Lab) Command(name string) string { return filepath.Join(l.bin, name) }
 // [Lab.Command] takes it.
 const DiskInit = "kdump-init-disk"
 
+// AgeInit is the one that can encrypt, too.
+const AgeInit = "kdump-init-age"
+
 // compile builds the commands and the guest, static, as they are released.
 func compile(ctx context.Context, bin string) error {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
@@ -80,6 +83,7 @@ func compile(ctx context.Context, bin string) error {
 	for _, args := range [][]string{
 		{"-o", bin + "/", module + "/cmd/...", module + "/qemu/guest"},
 		{"-tags", "raw,stack", "-o", filepath.Join(bin, DiskInit), module + "/cmd/kdump-init"},
+		{"-tags", "raw,stack,age", "-o", filepath.Join(bin, AgeInit), module + "/cmd/kdump-init"},
 	} {
 		cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-ldflags", "-s -w"}, args...)...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -90,11 +94,12 @@ func compile(ctx context.Context, bin string) error {
 	return nil
 }
 
-// buildImage runs kdump-mkinitramfs for config and returns what it printed.
+// buildImage runs kdump-mkinitramfs for config and returns what it printed. The program
+// finds the smallest kdump-init that will do, beside itself.
 func (l *Lab) buildImage(ctx context.Context, config, image string) (string, error) {
 	argv := []string{
 		l.Command("kdump-mkinitramfs"), "--root", l.Kernel.Root, "--kernel", l.Kernel.Release,
-		"--config", config, "--init", l.Command("kdump-init"), "-o", image,
+		"--config", config, "-o", image,
 	}
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)

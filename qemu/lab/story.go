@@ -79,6 +79,12 @@ type Story struct {
 	// RawFreed, if not empty, is where QEMU writes the memory before, when canaries
 	// were just given back. Needs Raw.
 	RawFreed string
+	// Again is the disk of an earlier story, to be crashed onto once more; it is moved
+	// to this one's folder. Empty means that Disk is made.
+	Again string
+	// Clock is what the machine's clock says at its start, as QEMU's -rtc base= has
+	// it; empty means the host's time.
+	Clock string
 	// Timeout bounds the machine; 0 means [qemu.DefaultTimeout].
 	Timeout time.Duration
 }
@@ -210,7 +216,11 @@ func (l *Lab) prepare(ctx context.Context, dir string, s Story, todo script.Scri
 	if s.Disk == (qemu.Disk{}) {
 		s.Disk = qemu.Disk{SizeMiB: 512, FSType: "ext4", UUID: DiskUUID}
 	}
-	if err := s.Disk.Make(ctx, o.Disk); err != nil {
+	if s.Again != "" {
+		if err := os.Rename(s.Again, o.Disk); err != nil {
+			return o, none, fmt.Errorf("lab: %w", err)
+		}
+	} else if err := s.Disk.Make(ctx, o.Disk); err != nil {
 		return o, none, err
 	}
 	if s.Canaries {
@@ -221,6 +231,9 @@ func (l *Lab) prepare(ctx context.Context, dir string, s Story, todo script.Scri
 	extra := s.Extra
 	if s.Raw != "" {
 		extra = append(slices.Clone(extra), qemu.QMPArgs(monitor(s.Raw))...)
+	}
+	if s.Clock != "" {
+		extra = append(extra, "-rtc", "base="+s.Clock)
 	}
 	initrd := filepath.Join(dir, "guest.img")
 	if err := l.guestImage(initrd, o.Image, config, s.fsType(), todo); err != nil {
