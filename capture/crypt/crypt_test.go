@@ -290,3 +290,137 @@ func TestRecipients(t *testing.T) {
 		}
 	}
 }
+
+// pipe is a target whose files take bytes at their end only, and give none back; or,
+// with a head, each byte once, what is behind the head in its order and the rest last.
+type pipe struct {
+	target.Target
+	head bool
+}
+
+func (p pipe) Sequential() bool { return !p.head }
+
+func (p pipe) Create(name string) (target.File, error) {
+	f, err := p.Target.Create(name)
+	pf := &pipeFile{File: f}
+	if p.head {
+		return &headFile{pipeFile: pf}, err
+	}
+	return pf, err
+}
+
+type pipeFile struct {
+	target.File
+	from, next int64 // the order counts from here; where it goes on
+	early      int64 // bytes before it that were written
+	taken      []bool
+}
+
+func (p *pipeFile) WriteAt(b []byte, off int64) (int, error) {
+	if off >= p.from {
+		if off != p.next {
+			return 0, errors.New("out of order")
+		}
+		p.next += int64(len(b))
+	} else if off+int64(len(b)) > p.from {
+		return 0, errors.New("over the end of the head")
+	}
+	for i := off; i < off+int64(len(b)); i++ {
+		if int(i) >= len(p.taken) {
+			p.taken = append(p.taken, make([]bool, i+1-int64(len(p.taken)))...)
+		}
+		if p.taken[i] {
+			return 0, errors.New("written twice")
+		}
+		p.taken[i] = true
+	}
+	return p.File.WriteAt(b, off)
+}
+
+func (p *pipeFile) ReadAt([]byte, int64) (int, error) { return 0, errors.ErrUnsupported }
+func (p *pipeFile) Truncate(n int64) error {
+	if n != p.Size() {
+		return errors.ErrUnsupported
+	}
+	return nil
+}
+
+type headFile struct{ *pipeFile }
+
+func (h *headFile) Once(head, most int64) (bool, error) {
+	h.from, h.next = head, head
+	return true, nil
+}
+
+func TestFrontToBack(t *testing.T) {
+	id := identity(t)
+	for _, n := range []int{0, 1, chunkSize, chunkSize + 1, 3 * chunkSize, 5*chunkSize + 7} {
+		dir := t.TempDir()
+		d, err := target.NewDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		tg := NewTarget(pipe{Target: d}, []age.Recipient{id.Recipient()})
+		if !tg.Sequential() {
+			t.Fatal("not sequential")
+		}
+		f, err := tg.Create("f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		watch(t, f.(*File))
+		want := random(n)
+		if _, err := io.Copy(struct{ io.Writer }{f}, bytes.NewReader(want)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Commit(); err != nil {
+			t.Fatalf("%d bytes: %v", n, err)
+		}
+		if !bytes.Equal(decrypt(t, filepath.Join(dir, "f"), id), want) {
+			t.Errorf("%d bytes came back changed", n)
+		}
+	}
+}
+
+// Each byte once, the head in the end, as an object in a store takes it.
+func TestHeadLast(t *testing.T) {
+	id := identity(t)
+	for _, total := range []int{4*chunkSize + 100, 6 * chunkSize, 9*chunkSize + 1} {
+		const head = 2*chunkSize + 4096
+		dir := t.TempDir()
+		d, err := target.NewDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		tf, err := NewTarget(pipe{Target: d, head: true}, []age.Recipient{id.Recipient()}).Create("f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := watch(t, tf.(*File))
+		if ok, err := f.Once(head, int64(total)+chunkSize); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		want := random(total)
+		for off := head; off < total; off += 10_007 {
+			if _, err := f.WriteAt(want[off:min(off+10_007, total)], int64(off)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for off := 4096; off < head; off += 5000 { // descriptors, then what is before them
+			if _, err := f.WriteAt(want[off:min(off+5000, head)], int64(off)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := f.WriteAt(want[:4096], 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Commit(); err != nil {
+			t.Fatalf("%d bytes: %v", total, err)
+		}
+		if !bytes.Equal(decrypt(t, filepath.Join(dir, "f"), id), want) {
+			t.Errorf("%d bytes came back changed", total)
+		}
+	}
+}

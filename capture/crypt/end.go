@@ -21,6 +21,9 @@ func (f *File) Truncate(size int64) error {
 	if size >= f.size {
 		return f.lengthen(size)
 	}
+	if f.once {
+		return fmt.Errorf("encrypt: cut %d bytes to %d: %w", f.size, size, errors.ErrUnsupported)
+	}
 	last, rest := size/chunkSize, int(size%chunkSize)
 	for i, c := range f.chunks {
 		if i > last || i == last && rest == 0 {
@@ -121,9 +124,12 @@ func (f *File) finish() error {
 	if f.lost < f.size {
 		return fmt.Errorf("encrypt: what was written from %d on did not reach the target", f.lost)
 	}
+	if err := f.begin(); err != nil {
+		return err
+	}
 	last := max(0, (f.size-1)/chunkSize)
 	var fresh bitset
-	for i := int64(0); i <= last; i++ {
+	for i := range f.order(last) {
 		if f.sealed.has(i) && i != last {
 			continue
 		}
@@ -138,6 +144,9 @@ func (f *File) finish() error {
 	}
 	if err := f.out.Sync(); err != nil {
 		return err
+	}
+	if f.once {
+		return nil // what it has cannot be read back
 	}
 	buf := make([]byte, chunkSize)
 	for i := int64(0); i <= last; i++ {

@@ -41,12 +41,17 @@ type File struct {
 	scratch []byte // slotSize
 	ended   bool
 
+	text  []byte // the header, until it is written
+	once  bool   // out takes each byte once and gives none back
+	data  int64  // if once: the chunk from which on they come in order
+	ready *chunk // if once: whole, but perhaps the last
+
 	runs sync.Pool // of *[maxRun * slotSize]byte
 }
 
 var _ target.File = (*File)(nil)
 
-// NewFile makes out, which must be empty, an encrypted file and writes its header.
+// NewFile makes out, which must be empty, an encrypted file.
 // It takes out over: what ends the File ends out.
 func NewFile(out target.File, to []age.Recipient) (*File, error) {
 	head, payload, err := begin(to)
@@ -57,11 +62,9 @@ func NewFile(out target.File, to []age.Recipient) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encrypt: %w", err)
 	}
-	if _, err := out.WriteAt(head, 0); err != nil {
-		return nil, err
-	}
 	return &File{
-		out: out, payload: payload, loosely: loosely, head: int64(len(head)),
+		text: head,
+		out:  out, payload: payload, loosely: loosely, head: int64(len(head)),
 		lost: math.MaxInt64, limit: math.MaxInt64, chunks: map[int64]*chunk{}, drafts: map[int64]draft{}, scratch: make([]byte, slotSize),
 	}, nil
 }
@@ -79,6 +82,9 @@ func (f *File) Allocate(off, n int64) error {
 	}
 	if n == 0 {
 		return nil
+	}
+	if err := f.begin(); err != nil {
+		return err
 	}
 	end := f.slot((n + chunkSize - 1) / chunkSize)
 	if err := hold(f.out, f.head, end-f.head); err != nil {
@@ -127,6 +133,12 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 || off > math.MaxInt64-int64(len(p)) {
 		return 0, fmt.Errorf("encrypt: write %d bytes at %d", len(p), off)
 	}
+	f.mu.Lock()
+	err := f.begin()
+	f.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
 	done := 0
 	for done < len(p) {
 		at := off + int64(done)
@@ -157,7 +169,7 @@ const maxRun = 4
 func (f *File) claim(index int64, most int) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.ended || f.mutable(index) {
+	if f.ended || f.once || f.mutable(index) {
 		return 0
 	}
 	n := 0
@@ -207,7 +219,7 @@ func (f *File) put(part []byte, index int64, in int) error {
 	if err != nil {
 		return err
 	}
-	if !c.held && !f.mutable(index) {
+	if !c.held && !f.once && !f.mutable(index) {
 		// What is taken must have its room: it is too late to say no when the
 		// last part of the chunk comes.
 		if err := hold(f.out, f.slot(index), slotSize); err != nil {
@@ -222,6 +234,15 @@ func (f *File) put(part []byte, index int64, in int) error {
 	if f.mutable(index) || !c.cover(span{in, in + len(part)}) {
 		return nil
 	}
+	if f.once {
+		return f.complete(c)
+	}
+	return f.sealOpen(c)
+}
+
+// sealOpen seals a chunk of which all was written.
+func (f *File) sealOpen(c *chunk) error {
+	index := c.index
 	f.sealed.add(index)
 	b := f.payload.Seal(f.scratch[:0], nonce(index, false), c.data, nil)
 	f.drop(c)
@@ -260,6 +281,9 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (f *File) read(p []byte, index int64, in int) error {
+	if f.once && f.chunks[index] == nil {
+		return fmt.Errorf("encrypt: read back: %w", errors.ErrUnsupported)
+	}
 	if !f.sealed.has(index) {
 		c, err := f.open(index)
 		if err == nil {

@@ -26,6 +26,7 @@ func (t *Target) Create(name string) (target.File, error) {
 		out.Abandon()
 		return nil, err
 	}
+	f.once = target.IsSequential(t.Target)
 	return f, nil
 }
 
