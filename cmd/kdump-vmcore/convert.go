@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/gokdump/gokdump/capture"
 	"github.com/gokdump/gokdump/capture/codec"
 	"github.com/gokdump/gokdump/capture/dump"
-	"github.com/gokdump/gokdump/capture/target"
 	"github.com/gokdump/gokdump/capture/vmcore"
 )
 
@@ -58,11 +56,7 @@ func runConvert(ctx context.Context, c *cli, args []string) int {
 	format := fs.String("t", formatKdump, "")
 	stream := fs.Bool("F", false, "")
 	restore := fs.Bool("R", false, "")
-	codecName := fs.String("c", "", "")
-	level := fs.Int("d", 0, "")
-	force := fs.Bool("f", false, "")
-	workers := fs.Int("workers", 0, "")
-	all := fs.Bool("verify-all", false, "")
+	save := addSaveFlags(fs, new(0), "")
 	from := sourceFlags(fs)
 	asJSON := fs.Bool("json", false, "")
 	files, code, done := c.parse(fs, convertUsage, args, 1, 2)
@@ -73,7 +67,7 @@ func runConvert(ctx context.Context, c *cli, args []string) int {
 	if *stream || *restore {
 		want = 1
 	}
-	id, err := parseCodec(*codecName, "zstd")
+	opt, err := save.options("zstd")
 	switch {
 	case err != nil:
 	case *stream && *restore:
@@ -82,21 +76,16 @@ func runConvert(ctx context.Context, c *cli, args []string) int {
 		err = fmt.Errorf("%d files needed, %d given", want, len(files))
 	case *format != formatKdump && *format != formatELF && *format != formatFlat:
 		err = fmt.Errorf("format %q is not kdump, elf or flat", *format)
-	case *format == formatELF && id != codec.None && *codecName != "":
+	case *format == formatELF && opt.Codec != codec.None && *save.codec != "":
 		err = errors.New("an ELF core is not compressed: leave out -c")
-	case *level < 0 || *level > 31:
-		err = fmt.Errorf("dump level %d is not from 0 to 31", *level)
-	case *workers < 0 || *workers > maxWorkers:
-		err = fmt.Errorf("%d workers are not from 0 to %d", *workers, maxWorkers)
 	}
 	if err != nil {
 		return c.usageError("convert", err)
 	}
 	if *restore {
-		return c.unflatten(os.Stdin, files[0], *force)
+		return c.unflatten(os.Stdin, files[0], *save.force)
 	}
-	opt := capture.SaveOptions{Level: *level, Codec: id, Workers: *workers, VerifyAll: *all}
-	r := dumpResult{In: files[0], Level: *level, Codec: id.String()}
+	r := dumpResult{In: files[0], Level: opt.Level, Codec: opt.Codec.String()}
 	start := time.Now()
 	in, mended, err := openSource(ctx, files[0], *from)
 	if err != nil {
@@ -113,17 +102,9 @@ func runConvert(ctx context.Context, c *cli, args []string) int {
 		out := &cli{stdout: c.stderr, stderr: c.stderr} // stdout has the dump
 		return out.report(r, "stdout", res, err, time.Since(start), *asJSON)
 	}
-	save := map[string]saver{formatKdump: capture.Save, formatELF: capture.SaveELF, formatFlat: saveFlatFile}[*format]
-	name, res, err := makeDump(ctx, c, in, files[0], files[1], *force, opt, save)
+	write := map[string]saver{formatKdump: capture.Save, formatELF: capture.SaveELF, formatFlat: saveFlatFile}[*format]
+	name, res, err := makeDump(ctx, c, in, files[0], files[1], *save.force, opt, write)
 	return c.report(r, name, res, err, time.Since(start), *asJSON)
-}
-
-// parseCodec is codec.Parse with a default.
-func parseCodec(name, other string) (codec.ID, error) {
-	if name == "" {
-		name = other
-	}
-	return codec.Parse(name)
 }
 
 // stream writes a flattened dump to stdout.
@@ -175,27 +156,21 @@ func unflattenFile(in io.Reader, out string, force bool) (string, *dump.Unflatte
 	if err := checkOut(os.DevNull, out); err != nil {
 		return "", none, err
 	}
-	dir, err := target.NewDir(filepath.Dir(out))
+	f, done, err := createOut(out, force)
 	if err != nil {
 		return "", none, err
 	}
-	defer dir.Close()
-	dir.Overwrite = force
-	f, err := dir.Create(filepath.Base(out))
-	if err != nil {
-		return "", none, err
-	}
-	defer f.Abandon()
+	defer done()
 	u, err := dump.Unflatten(in, f)
-	unfinished := filepath.Join(filepath.Dir(out), f.Name())
+	left := unfinished(out, f)
 	switch {
 	case err != nil && u.Records == 0:
-		return "", u, errors.Join(err, f.Abandon(), os.Remove(unfinished))
+		return "", u, errors.Join(err, f.Abandon(), os.Remove(left))
 	case err != nil:
-		return unfinished, u, errors.Join(err, f.Abandon())
+		return left, u, errors.Join(err, f.Abandon())
 	}
 	if err := f.Commit(); err != nil {
-		return unfinished, u, err
+		return left, u, err
 	}
 	return out, u, nil
 }

@@ -13,7 +13,6 @@ import (
 	"filippo.io/age"
 	"github.com/gokdump/gokdump/capture"
 	"github.com/gokdump/gokdump/capture/crypt"
-	"github.com/gokdump/gokdump/capture/target"
 )
 
 const decryptUsage = `usage: kdump-vmcore decrypt -i KEYFILE [-o DIR] [-f] FILE.age|DIR...
@@ -140,22 +139,16 @@ func decryptFile(ctx context.Context, in, out string, ids []age.Identity, force 
 	if err != nil {
 		return 0, err
 	}
-	dir, err := target.NewDir(filepath.Dir(out))
+	w, done, err := createOut(out, force)
 	if err != nil {
 		return 0, err
 	}
-	defer dir.Close()
-	dir.Overwrite = force
-	w, err := dir.Create(filepath.Base(out))
-	if err != nil {
-		return 0, err
-	}
+	defer done()
 	n, err := io.CopyBuffer(struct{ io.Writer }{w}, &interrupted{ctx, text}, make([]byte, 1<<20))
 	if err == nil {
 		return n, w.Commit()
 	}
-	unfinished := filepath.Join(filepath.Dir(out), w.Name())
-	return 0, errors.Join(fmt.Errorf("after %d bytes: %w", n, err), w.Abandon(), os.Remove(unfinished))
+	return 0, errors.Join(fmt.Errorf("after %d bytes: %w", n, err), w.Abandon(), os.Remove(unfinished(out, w)))
 }
 
 // interrupted is a reader that ends when ctx does.

@@ -7,10 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"github.com/gokdump/gokdump/capture/dmesg"
-	"github.com/gokdump/gokdump/capture/target"
 )
 
 const dmesgUsage = `usage: kdump-vmcore dmesg [-f] [--caller] [--salvage] [--vmcoreinfo FILE] [--json]
@@ -72,17 +70,11 @@ func runDmesg(ctx context.Context, c *cli, args []string) int {
 
 // writeFile writes a file that has its name only when it is whole.
 func writeFile(path string, force bool, write func(io.Writer) error) error {
-	dir, err := target.NewDir(filepath.Dir(path))
+	f, done, err := createOut(path, force)
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	dir.Overwrite = force
-	f, err := dir.Create(filepath.Base(path))
-	if err != nil {
-		return err
-	}
-	defer f.Abandon()
+	defer done()
 	if err := write(f); err != nil {
 		return err
 	}

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/gokdump/gokdump/capture"
-	"github.com/gokdump/gokdump/capture/codec"
-	"github.com/gokdump/gokdump/capture/target"
 	"github.com/gokdump/gokdump/capture/vmcore"
 )
 
@@ -79,11 +77,7 @@ type dumpResult struct {
 
 func runDump(ctx context.Context, c *cli, args []string) int {
 	fs := flag.NewFlagSet("dump", flag.ContinueOnError)
-	level := fs.Int("d", 31, "")
-	codecName := fs.String("c", "zstd", "")
-	force := fs.Bool("f", false, "")
-	workers := fs.Int("workers", 0, "")
-	all := fs.Bool("verify-all", false, "")
+	save := addSaveFlags(fs, new(31), "zstd")
 	from := sourceFlags(fs)
 	asJSON := fs.Bool("json", false, "")
 	dry := fs.Bool("dry-run", false, "")
@@ -97,33 +91,26 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 	case !*dry && len(files) < 2:
 		return c.usageError("dump", errors.New("2 files needed, 1 given"))
 	}
-	if *level < 0 || *level > 31 {
-		return c.usageError("dump", fmt.Errorf("dump level %d is not from 0 to 31", *level))
-	}
-	id, err := codec.Parse(*codecName)
+	opt, err := save.options("")
 	if err != nil {
 		return c.usageError("dump", err)
 	}
-	if *workers < 0 || *workers > maxWorkers {
-		return c.usageError("dump", fmt.Errorf("%d workers are not from 0 to %d", *workers, maxWorkers))
-	}
-	opt := capture.SaveOptions{Level: *level, Codec: id, Workers: *workers, VerifyAll: *all}
 	start := time.Now()
 	in, mended, err := openSource(ctx, files[0], *from)
 	if err != nil {
 		code = c.fail(err)
 		if *asJSON {
-			code = c.printJSON(dumpResult{Result: capture.Failed, Error: err.Error(), In: files[0], Level: *level, Codec: id.String()}, code)
+			code = c.printJSON(dumpResult{Result: capture.Failed, Error: err.Error(), In: files[0], Level: opt.Level, Codec: opt.Codec.String()}, code)
 		}
 		return code
 	}
 	defer in.Close()
 	c.note(mended)
 	if *dry {
-		return c.dryRun(ctx, dumpResult{In: files[0], Level: *level, Codec: id.String(), Mended: mended}, in, opt, start, *asJSON)
+		return c.dryRun(ctx, dumpResult{In: files[0], Level: opt.Level, Codec: opt.Codec.String(), Mended: mended}, in, opt, start, *asJSON)
 	}
-	name, res, err := makeDump(ctx, c, in, files[0], files[1], *force, opt, capture.Save)
-	return c.report(dumpResult{In: files[0], Level: *level, Codec: id.String(), Mended: mended}, name, res, err, time.Since(start), *asJSON)
+	name, res, err := makeDump(ctx, c, in, files[0], files[1], *save.force, opt, capture.Save)
+	return c.report(dumpResult{In: files[0], Level: opt.Level, Codec: opt.Codec.String(), Mended: mended}, name, res, err, time.Since(start), *asJSON)
 }
 
 // dryRun tells what a dump would hold. r has what was asked for.
@@ -207,27 +194,21 @@ func makeFile(ctx context.Context, src vmcore.Source, in, out string, force bool
 	if err := checkOut(in, out); err != nil {
 		return "", none, err
 	}
-	dir, err := target.NewDir(filepath.Dir(out))
+	f, done, err := createOut(out, force)
 	if err != nil {
 		return "", none, err
 	}
-	defer dir.Close()
-	dir.Overwrite = force
-	f, err := dir.Create(filepath.Base(out))
-	if err != nil {
-		return "", none, err
-	}
-	defer f.Abandon()
+	defer done()
 	res, err := save(ctx, src, f, opt)
-	unfinished := filepath.Join(filepath.Dir(out), f.Name())
+	left := unfinished(out, f)
 	switch {
 	case err != nil && res.Bytes == 0: // nothing in it that could be evidence
-		return "", res, errors.Join(err, f.Abandon(), os.Remove(unfinished))
+		return "", res, errors.Join(err, f.Abandon(), os.Remove(left))
 	case err != nil, res.Partial:
-		return unfinished, res, errors.Join(err, f.Abandon())
+		return left, res, errors.Join(err, f.Abandon())
 	}
 	if err := f.Commit(); err != nil {
-		return unfinished, res, err
+		return left, res, err
 	}
 	return out, res, nil
 }

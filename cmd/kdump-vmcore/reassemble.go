@@ -31,22 +31,13 @@ exit codes: 0 complete, 1 failed, 2 wrong usage, 3 incomplete but usable
 
 func runReassemble(ctx context.Context, c *cli, args []string) int {
 	fs := flag.NewFlagSet("reassemble", flag.ContinueOnError)
-	codecName := fs.String("c", "", "")
-	force := fs.Bool("f", false, "")
-	workers := fs.Int("workers", 0, "")
-	all := fs.Bool("verify-all", false, "")
+	save := addSaveFlags(fs, nil, "")
 	asJSON := fs.Bool("json", false, "")
 	files, code, done := c.parse(fs, reassembleUsage, args, 2, maxParts+1)
 	if done {
 		return code
 	}
-	var err error
-	if *codecName != "" {
-		_, err = codec.Parse(*codecName)
-	}
-	if *workers < 0 || *workers > maxWorkers {
-		err = fmt.Errorf("%d workers are not from 0 to %d", *workers, maxWorkers)
-	}
+	opt, err := save.options("zstd")
 	if err != nil {
 		return c.usageError("reassemble", err)
 	}
@@ -58,11 +49,10 @@ func runReassemble(ctx context.Context, c *cli, args []string) int {
 		return c.report(r, "", &capture.SaveResult{}, err, time.Since(start), *asJSON)
 	}
 	defer src.Close()
-	id := codecOf(src)
-	if *codecName != "" {
-		id, _ = codec.Parse(*codecName)
+	if *save.codec == "" {
+		opt.Codec = codecOf(src)
 	}
-	r.Codec = id.String()
+	r.Codec = opt.Codec.String()
 	if h, ok := src.(interface{ Header() *vmcore.KdumpHeader }); ok {
 		r.Level = int(h.Header().DumpLevel)
 	}
@@ -71,8 +61,7 @@ func runReassemble(ctx context.Context, c *cli, args []string) int {
 			return c.report(r, "", &capture.SaveResult{}, err, time.Since(start), *asJSON)
 		}
 	}
-	opt := capture.SaveOptions{Codec: id, Workers: *workers, VerifyAll: *all}
-	name, res, err := makeDump(ctx, c, src, ins[0], out, *force, opt, capture.Save)
+	name, res, err := makeDump(ctx, c, src, ins[0], out, *save.force, opt, capture.Save)
 	return c.report(r, name, res, err, time.Since(start), *asJSON)
 }
 

@@ -43,11 +43,7 @@ const maxParts = 256
 
 func runSplit(ctx context.Context, c *cli, args []string) int {
 	fs := flag.NewFlagSet("split", flag.ContinueOnError)
-	level := fs.Int("d", 0, "")
-	codecName := fs.String("c", "zstd", "")
-	force := fs.Bool("f", false, "")
-	workers := fs.Int("workers", 0, "")
-	all := fs.Bool("verify-all", false, "")
+	save := addSaveFlags(fs, new(0), "zstd")
 	from := sourceFlags(fs)
 	asJSON := fs.Bool("json", false, "")
 	files, code, done := c.parse(fs, splitUsage, args, 3, maxParts+2)
@@ -61,13 +57,9 @@ func runSplit(ctx context.Context, c *cli, args []string) int {
 		err = fmt.Errorf("%q files: a number from 2 to %d is needed", files[0], maxParts)
 	case len(outs) != 1 && len(outs) != n:
 		err = fmt.Errorf("%d names given for %d files: give one, or one for each", len(outs), n)
-	case *level < 0 || *level > 31:
-		err = fmt.Errorf("dump level %d is not from 0 to 31", *level)
-	case *workers < 0 || *workers > maxWorkers:
-		err = fmt.Errorf("%d workers are not from 0 to %d", *workers, maxWorkers)
 	}
-	id, cerr := parseCodec(*codecName, "zstd")
-	if err = errors.Join(err, cerr); err != nil {
+	opt, oerr := save.options("zstd")
+	if err = errors.Join(err, oerr); err != nil {
 		return c.usageError("split", err)
 	}
 	if len(outs) == 1 {
@@ -77,7 +69,7 @@ func runSplit(ctx context.Context, c *cli, args []string) int {
 			outs = append(outs, fmt.Sprintf("%s.%d", base, i+1))
 		}
 	}
-	r := dumpResult{In: files[1], Level: *level, Codec: id.String()}
+	r := dumpResult{In: files[1], Level: opt.Level, Codec: opt.Codec.String()}
 	start := time.Now()
 	in, mended, err := openSource(ctx, files[1], *from)
 	if err != nil {
@@ -86,10 +78,9 @@ func runSplit(ctx context.Context, c *cli, args []string) int {
 	defer in.Close()
 	c.note(mended)
 	r.Mended = mended
-	opt := capture.SaveOptions{Level: *level, Codec: id, Workers: *workers, VerifyAll: *all}
 	p := newProgress(c.stderr)
 	opt.Event = p.event
-	res, err := makeSet(ctx, in, files[1], outs, *force, opt, 0)
+	res, err := makeSet(ctx, in, files[1], outs, *save.force, opt, 0)
 	p.done()
 	name := fmt.Sprintf("%s to %s", outs[0], outs[n-1])
 	return c.report(r, name, res, err, time.Since(start), *asJSON)
