@@ -82,7 +82,7 @@ func (s *scan) lookForFirst(ctx context.Context, r vmcore.Reader) error {
 	}
 	s.res.Keep, s.res.Warnings = s.res.RAM.Clone(), warnings
 	if n := s.res.Counts[Offline]; n > 0 {
-		s.warn("%d pages that a balloon or a hypervisor driver took out of use are kept: at this level they go only where PG_hwpoison is exported", n)
+		s.warn("%d or more pages that a balloon or a hypervisor driver took out of use are kept: at this level they go only where PG_hwpoison is exported", n)
 	}
 	if n := s.total.poisonHint; n > 0 {
 		s.warn("%d pages have the flag that is PG_hwpoison by the other flags: if it tells of memory errors, they are kept", n)
