@@ -18,6 +18,7 @@ func (s *scan) walkTables(ctx context.Context) error {
 	var direct uint64 // address in the direct map less physical address
 	found := false
 	page := s.pageSize
+	large := pfnset.New(s.res.RAM.Limit())
 	skipped, err := s.space.Walk(ctx, s.res.RAM.Limit(),
 		func(start, end uint64) { s.pinned.AddRange(start, end) },
 		func(m kernel.Mapping) {
@@ -33,6 +34,7 @@ func (s *scan) walkTables(ctx context.Context) error {
 			}
 			if m.VA-m.PA != direct {
 				s.first.AddRange(m.PA/page, (m.PA+m.Size)/page)
+				s.twice(large, m)
 			}
 		})
 	if ctx.Err() != nil {
@@ -42,6 +44,19 @@ func (s *scan) walkTables(ctx context.Context) error {
 		s.warn("%d of the kernel's page tables cannot be read (%v): what they map does not go first", skipped, err)
 	}
 	return nil
+}
+
+// twice notes memory that is mapped a second time by a large page outside of the direct
+// map: if it is struct pages, it is not clear whose. large has what was mapped before.
+func (s *scan) twice(large *pfnset.Set, m kernel.Mapping) {
+	if m.Size == s.pageSize {
+		return // several hugetlb pages may share the small page of their struct pages
+	}
+	start, end := m.PA/s.pageSize, (m.PA+m.Size)/s.pageSize
+	if large.LenRange(start, end) > 0 {
+		s.shared.AddRange(start, end)
+	}
+	large.AddRange(start, end)
 }
 
 // pinMaps pins the memory that holds struct pages and mem_section.

@@ -114,32 +114,37 @@ func (g *ground) at(va uint64, n int) (pa uint64, b []byte) {
 	return pa, b
 }
 
-// fills are ways to write over a piece of memory.
-func (g *ground) fills() map[string]func(b []byte) {
-	return map[string]func(b []byte){
-		"zeros": func(b []byte) { clear(b) },
-		"noise": func(b []byte) {
+// fill is a way to write over a piece of memory.
+type fill struct {
+	how string
+	do  func(b []byte)
+}
+
+func (g *ground) fills() []fill {
+	return []fill{
+		{"zeros", func(b []byte) { clear(b) }},
+		{"noise", func(b []byte) {
 			for i := range b {
 				b[i] = byte(g.rnd.Uint32())
 			}
-		},
-		"itself, moved": func(b []byte) { copy(b[8:], b) },
-		"text": func(b []byte) {
+		}},
+		{"itself, moved", func(b []byte) { copy(b[8:], b) }},
+		{"text", func(b []byte) {
 			for i := range b {
 				b[i] = "gokdump "[i%8]
 			}
-		},
+		}},
 	}
 }
 
 func (g *ground) structPages() {
-	for how, fill := range g.fills() {
+	for _, fill := range g.fills() {
 		for i, sec := range g.maps.Sections {
 			at := sec.Map + g.rnd.Uint64N((sec.End-sec.Start)*64-1<<20)&^4095
 			for _, n := range []int{4096, 1 << 18} {
 				if pa, b := g.at(at&^uint64(n-1), n); b != nil {
-					fill(b)
-					g.try(fmt.Sprintf("struct pages of section %d: %d KiB of %s", i, n>>10, how), pa, b, false)
+					fill.do(b)
+					g.try(fmt.Sprintf("struct pages of section %d: %d KiB of %s", i, n>>10, fill.how), pa, b, false)
 				}
 			}
 		}
@@ -151,10 +156,10 @@ func (g *ground) structPages() {
 func (g *ground) sections() {
 	for i, tab := range g.maps.Tables {
 		n := int(min(tab.Size, 4096-tab.VA%4096))
-		for how, fill := range g.fills() {
+		for _, fill := range g.fills() {
 			if pa, b := g.at(tab.VA, n); b != nil {
-				fill(b)
-				g.try(fmt.Sprintf("mem_section, part %d: %s", i, how), pa, b, false)
+				fill.do(b)
+				g.try(fmt.Sprintf("mem_section, part %d: %s", i, fill.how), pa, b, false)
 			}
 		}
 		pa, b := g.at(tab.VA, n)
