@@ -81,7 +81,7 @@ func (s *scan) lookForFirst(ctx context.Context, r vmcore.Reader) error {
 		return err
 	}
 	s.res.Keep, s.res.Warnings = s.res.RAM.Clone(), warnings
-	if n := s.res.Counts[Offline]; n > 0 {
+	if n := s.res.Counts[Offline]; n > 0 && s.layout.MissesPoison() {
 		s.warn("%d or more pages that a balloon or a hypervisor driver took out of use are kept: at this level they go only where PG_hwpoison is exported", n)
 	}
 	if n := s.total.poisonHint; n > 0 {

@@ -44,3 +44,7 @@ func (l *PageLayout) HintsPoison(p []byte) bool {
 	}
 	return l.IsTail(p) || l.f(p)&l.lru == 0 && (l.m(p) == 0 || int32(l.t(p)) < 0)
 }
+
+// MissesPoison tells that VMCOREINFO has no PG_hwpoison, though hardly a kernel of this
+// time is built without CONFIG_MEMORY_FAILURE. Of those before 6.12 some are.
+func (l *PageLayout) MissesPoison() bool { return l.hwpoison == 0 && l.types.buddy.shift != 0 }
