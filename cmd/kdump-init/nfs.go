@@ -42,7 +42,7 @@ func (n *network) openNFS(r request) (target.Target, error) {
 	}
 	t, err := openDir(r)
 	if errors.Is(err, os.ErrPermission) {
-		err = fmt.Errorf("%w (the server does not let root of this machine write there: export it with no_root_squash, or give the directory to the user that root is mapped to)", err)
+		err = fmt.Errorf("%w%s", err, nfs.RootHint)
 	}
 	return t, err
 }

@@ -86,6 +86,7 @@ func (p *program) build(ctx context.Context, args []string) error {
 		return err
 	}
 	p.showNetwork(m, pl)
+	p.tryNFS(ctx, m, pl)
 	wants, notes, err := m.wants(ctx, f, tree, pl, cfg.ExtraModules)
 	if err != nil {
 		return err

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/initramfs/drivers"
 	"github.com/gokdump/gokdump/initramfs/hostnet"
 	"github.com/gokdump/gokdump/initramfs/modules"
+	"github.com/gokdump/gokdump/initramfs/nfs"
 )
 
 // network completes what is said of the network with what this host knows; of
@@ -48,6 +52,38 @@ func (p *program) showNetwork(m *machine, pl *plan.Plan) {
 			if _, err := netip.ParseAddr(name); err != nil {
 				p.say("network", fmt.Sprintf("%s is %v", name, *addresses))
 			}
+		}
+	}
+}
+
+// probeLimit bounds the trial of an export.
+const probeLimit = 30 * time.Second
+
+// tryNFS mounts and writes the exports now, while somebody can still do something
+// about them. A server that is down today may be up when the machine crashes, so
+// the image is built all the same.
+func (p *program) tryNFS(ctx context.Context, m *machine, pl *plan.Plan) {
+	for _, t := range pl.Targets {
+		if t.Kind != plan.KindNFS || m.running == "" {
+			continue
+		}
+		err := errors.New("no address is known")
+		var version string
+		for _, a := range t.NFS.Addresses {
+			ctx, cancel := context.WithTimeoutCause(ctx, probeLimit, fmt.Errorf("%v have passed", probeLimit))
+			version, err = nfs.Probe(ctx, *t.NFS, netip.MustParseAddr(a), t.Options, t.Path)
+			cancel()
+			if err == nil || errors.Is(err, nfs.ErrNotTried) {
+				break
+			}
+		}
+		switch {
+		case err == nil:
+			p.say("network", fmt.Sprintf("%s was mounted by NFS %s, and written", t, version))
+		case errors.Is(err, nfs.ErrNotTried):
+			p.say("note", fmt.Sprintf("%s: %v", t, err))
+		default:
+			p.say("warning", fmt.Sprintf("%s: a dump would fail now: %v", t, err))
 		}
 	}
 }

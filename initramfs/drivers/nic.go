@@ -21,7 +21,7 @@ func (h Host) NIC(name string) ([]Driver, error) {
 // for an image whose machine cannot be looked at.
 func CommonNICs() []modules.Want {
 	var out []modules.Want
-	for _, n := range []string{"virtio_pci", "virtio_net", "e1000e", "igb", "ixgbe", "i40e", "tg3", "bnxt_en", "r8169", "vmxnet3", "ena", "gve", "hv_netvsc"} {
+	for _, n := range []string{"virtio_pci", "virtio_net", "e1000e", "igb", "ixgbe", "i40e", "tg3", "bnxt_en", "r8169", "vmxnet3", "ena", "gve"} {
 		out = append(out, modules.Want{Name: n, For: "the common NICs", Optional: true})
 	}
 	return out

@@ -40,12 +40,14 @@ func Read(root fs.FS) (*Snapshot, error) {
 			l.Bond = readBond(filepath.Join(sysNet, l.Name, "bonding"))
 		}
 	}
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST}, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return nil, fmt.Errorf("list routes: %w", err)
-	}
-	for _, r := range routes {
-		s.Routes = append(s.Routes, routesOf(r)...)
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		routes, err := netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST}, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE)
+		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return nil, fmt.Errorf("list routes: %w", err)
+		}
+		for _, r := range routes {
+			s.Routes = append(s.Routes, routesOf(r, family)...)
+		}
 	}
 	s.DNS, s.Search = readResolv(root)
 	s.Leased = func(l Link, a netip.Addr) bool { return leasedIn(root, l, a) }
@@ -86,15 +88,15 @@ func addressOf(a netlink.Addr) Address {
 }
 
 // routesOf gives a route, one for each interface of a multipath one.
-func routesOf(r netlink.Route) []Route {
+func routesOf(r netlink.Route, family int) []Route {
 	to := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-	if r.Family == netlink.FAMILY_V6 {
+	if family == netlink.FAMILY_V6 {
 		to = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 	}
-	if r.Dst != nil {
+	if r.Dst != nil && r.Dst.IP != nil {
 		ip, _ := netip.AddrFromSlice(r.Dst.IP)
 		ones, _ := r.Dst.Mask.Size()
-		to = netip.PrefixFrom(ip, ones).Masked()
+		to = netip.PrefixFrom(ip.Unmap(), ones).Masked()
 	}
 	one := func(index int, gw []byte) Route {
 		via, _ := netip.AddrFromSlice(gw)

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/gokdump/gokdump/capture/plan"
+	"github.com/gokdump/gokdump/initramfs/boot"
 )
 
 // firstMetric is the metric of the first interface's routes; each next one's is
@@ -48,7 +49,7 @@ func (i *iface) runAddresses(ctx, link context.Context) {
 // obtain asks for addresses, and where nobody gives any falls back on those of the
 // same family that the host had.
 func (i *iface) obtain(what string, family func(netip.Addr) bool, ask func() error) error {
-	err := ask()
+	err := boot.Guard(ask)
 	if err == nil {
 		return nil
 	}

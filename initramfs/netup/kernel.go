@@ -49,9 +49,13 @@ type system struct{}
 
 const sysNet = "/sys/class/net"
 
-// prepare has routes without a carrier left out of account, so that of two
-// interfaces with a way to a server the living one is taken.
+// prepare has the kernel gather randomness, which it does only while somebody waits
+// for it, and DHCP needs some: on a machine without a generator of its own nothing
+// else in a crash kernel would ever make it. It also has routes without a carrier
+// left out of account, so that of two interfaces with a way to a server the living
+// one is taken.
 func (s system) prepare() error {
+	go func() { _, _ = unix.Getrandom(make([]byte, 1), 0) }()
 	if err := netlink.LinkSetUp(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Name: "lo"}}); err != nil {
 		return fmt.Errorf("set lo up: %w", err)
 	}

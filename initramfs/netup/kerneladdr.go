@@ -27,7 +27,7 @@ func (system) address(index int, p netip.Prefix) error {
 func (system) addresses(index int) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	err := eachAddress6(index, func(a netlink.Addr, p netip.Prefix) {
-		if a.Scope == int(netlink.SCOPE_UNIVERSE) {
+		if a.Scope == int(netlink.SCOPE_UNIVERSE) || a.Scope == int(netlink.SCOPE_SITE) {
 			out = append(out, p)
 		}
 	})

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/gokdump/gokdump/capture/plan"
+	"github.com/gokdump/gokdump/initramfs/boot"
 )
 
 // Times of waits.
@@ -82,7 +83,11 @@ func start(ctx context.Context, n *plan.Network, log Log, k kernel) *Net {
 	list := append([]*iface(nil), u.ifs...)
 	u.mu.Unlock()
 	for _, i := range list {
-		wg.Go(func() { i.run(ctx) })
+		wg.Go(func() {
+			if err := boot.Guard(func() error { i.run(ctx); return nil }); err != nil {
+				i.fail("%v", err)
+			}
+		})
 	}
 	go func() {
 		wg.Wait()

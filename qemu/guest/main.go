@@ -115,6 +115,8 @@ func (g *state) step(st script.Step) error {
 		return err
 	case st.FreeCanaries:
 		return g.canaries.free()
+	case st.Network != nil:
+		return network(st.Network)
 	case st.Tasks:
 		return tasks()
 	case st.Panic != nil:

@@ -14,6 +14,7 @@ import (
 // Where things lie in the guest: where they do on a host.
 const (
 	guestArm    = "usr/sbin/kdump-arm"
+	guestMake   = "usr/sbin/kdump-mkinitramfs"
 	guestConfig = "etc/kdump.conf"
 	guestState  = "var/lib/gokdump"
 )
@@ -21,23 +22,57 @@ const (
 // guestImage writes the production guest's initramfs: the kernel, the crash
 // image, kdump-arm and the modules of a virtio disk with a file system, with the
 // script to run.
-func (l *Lab) guestImage(path, crashImage, config, fsType string, s script.Script) error {
-	return l.writeGuest(path, s, []modules.Want{
+func (l *Lab) guestImage(path, crashImage, config, fsType string, more []string, s script.Script) error {
+	wants := []modules.Want{
 		{Name: "virtio_pci", For: "the guest's disk"},
 		{Name: "virtio_blk", For: "the guest's disk"},
 		{Name: fsType, For: "the guest's file system"},
-	}, []guestFile{
-		{guestArm, l.Command("kdump-arm"), 0o755},
-		{"boot/vmlinuz-" + l.Kernel.Release, l.Kernel.Image, 0o644},
-		{guestState + "/kdump-" + l.Kernel.Release + ".img", crashImage, 0o600},
-		{guestConfig, config, 0o644},
+	}
+	for _, m := range more {
+		wants = append(wants, modules.Want{Name: m, For: "the story"})
+	}
+	return l.writeGuest(path, s, wants, []guestFile{
+		{name: guestArm, from: l.Command("kdump-arm"), mode: 0o755},
+		{name: "boot/vmlinuz-" + l.Kernel.Release, from: l.Kernel.Image, mode: 0o644},
+		{name: guestState + "/kdump-" + l.Kernel.Release + ".img", from: crashImage, mode: 0o600},
+		{name: guestConfig, from: config, mode: 0o644},
 	})
+}
+
+// builderImage writes the initramfs of a guest with a network, which builds the
+// crash image itself.
+func (l *Lab) builderImage(path, config, fsType string, s script.Script) error {
+	wants := []modules.Want{{Name: "virtio_pci", For: "the guest's disk"}, {Name: "virtio_blk", For: "the guest's disk"}, {Name: fsType, For: "the guest's file system"}}
+	for _, m := range []string{"virtio_net", "bonding", "8021q", "nfs", "nfsv4", "nfsv3"} {
+		wants = append(wants, modules.Want{Name: m, For: "the guest's network"})
+	}
+	tree := "lib/modules/" + l.Kernel.Release
+	files := []guestFile{
+		{name: guestArm, from: l.Command("kdump-arm"), mode: 0o755},
+		{name: guestMake, from: l.Command("kdump-mkinitramfs"), mode: 0o755},
+		{name: "usr/lib/gokdump/kdump-init-net", from: l.Command("kdump-init-net"), mode: 0o755},
+		{name: "boot/vmlinuz-" + l.Kernel.Release, from: l.Kernel.Image, mode: 0o644},
+		{name: "boot/config-" + l.Kernel.Release, from: filepath.Join(l.Kernel.Root, "boot/config-"+l.Kernel.Release), mode: 0o644},
+		{name: guestConfig, from: config, mode: 0o644},
+	}
+	for _, name := range []string{"modules.builtin", "modules.builtin.modinfo"} {
+		files = append(files, guestFile{name: tree + "/" + name, from: filepath.Join(l.Kernel.Root, tree, name), mode: 0o644})
+	}
+	mods, err := l.resolve(wants)
+	if err != nil {
+		return err
+	}
+	for _, m := range mods {
+		files = append(files, guestFile{name: tree + "/kernel/" + m.Name + ".ko", data: m.Data, mode: 0o644})
+	}
+	return l.writeGuest(path, s, wants, files)
 }
 
 // guestFile is a file of the guest's initramfs, and the host's file that it is.
 type guestFile struct {
 	name, from string
 	mode       fs.FileMode
+	data       []byte // in place of from
 }
 
 // writeGuest writes the initramfs of a guest with modules, in loading order, and
@@ -58,12 +93,14 @@ func (l *Lab) writeGuest(path string, s script.Script, wants []modules.Want, mor
 		return fmt.Errorf("lab: %w", err)
 	}
 	files = append(files, archive.File{Name: script.File[1:], Mode: 0o644, Data: doc})
-	for _, c := range append([]guestFile{{"init", l.Command("guest"), 0o755}}, more...) {
-		data, err := os.ReadFile(c.from)
-		if err != nil {
-			return fmt.Errorf("lab: guest's initramfs: %w", err)
+	for _, c := range append([]guestFile{{name: "init", from: l.Command("guest"), mode: 0o755}}, more...) {
+		if c.data == nil {
+			var err error
+			if c.data, err = os.ReadFile(c.from); err != nil {
+				return fmt.Errorf("lab: guest's initramfs: %w", err)
+			}
 		}
-		files = append(files, archive.File{Name: c.name, Mode: c.mode, Data: data})
+		files = append(files, archive.File{Name: c.name, Mode: c.mode, Data: c.data})
 	}
 	for _, dir := range []string{"dev", "proc", "sys", "tmp", "run"} {
 		files = append(files, archive.File{Name: dir, Mode: fs.ModeDir | 0o755})

@@ -84,6 +84,7 @@ func compile(ctx context.Context, bin string) error {
 		{"-o", bin + "/", module + "/cmd/...", module + "/qemu/guest"},
 		{"-tags", "raw,stack", "-o", filepath.Join(bin, DiskInit), module + "/cmd/kdump-init"},
 		{"-tags", "raw,stack,age", "-o", filepath.Join(bin, AgeInit), module + "/cmd/kdump-init"},
+		{"-tags", "raw,stack,net", "-o", filepath.Join(bin, "kdump-init-net"), module + "/cmd/kdump-init"},
 	} {
 		cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-ldflags", "-s -w"}, args...)...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -99,7 +100,7 @@ func compile(ctx context.Context, bin string) error {
 func (l *Lab) buildImage(ctx context.Context, config, image string) (string, error) {
 	argv := []string{
 		l.Command("kdump-mkinitramfs"), "--root", l.Kernel.Root, "--kernel", l.Kernel.Release,
-		"--config", config, "-o", image,
+		"--config", config, "-o", image, // kdump-init lies beside it
 	}
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)

@@ -39,7 +39,13 @@ func (o *Outcome) Left(ctx context.Context) ([]Left, error) {
 	if crashes == "" {
 		crashes = CrashDir
 	}
-	dirs, err := os.ReadDir(to + crashes)
+	return LeftIn(to + crashes)
+}
+
+// LeftIn gives the dumps in a directory of the host, in the order of their names;
+// none if it does not exist.
+func LeftIn(dir string) ([]Left, error) {
+	dirs, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -48,7 +54,7 @@ func (o *Outcome) Left(ctx context.Context) ([]Left, error) {
 	}
 	var all []Left
 	for _, d := range dirs {
-		l := Left{Dir: filepath.Join(to+crashes, d.Name()), Name: d.Name()}
+		l := Left{Dir: filepath.Join(dir, d.Name()), Name: d.Name()}
 		b, err := os.ReadFile(l.Path(capture.ReportName))
 		if err == nil {
 			l.Report = new(capture.Report)

@@ -47,6 +47,13 @@ type Story struct {
 	Attach func(image string) (qemu.Drive, error)
 	// Extra arguments for QEMU.
 	Extra []string
+	// Modules are further modules that the guest loads, in this order.
+	Modules []string
+	// Network is the guest's own, which it brings up first; the guest then builds
+	// the crash image itself, as a real host does.
+	Network *script.Network
+	// Before is done before the image is armed.
+	Before []script.Step
 	// Fill is the memory that the guest uses; the zero value means twelve
 	// workers of 8 MiB and 64 MiB of page cache.
 	Fill script.Fill
@@ -205,8 +212,10 @@ func (l *Lab) prepare(ctx context.Context, dir string, s Story, todo script.Scri
 		return o, none, fmt.Errorf("lab: %w", err)
 	}
 	var err error
-	if o.BuildOutput, err = l.buildImage(ctx, config, o.Image); err != nil {
-		return o, none, err
+	if s.Network == nil {
+		if o.BuildOutput, err = l.buildImage(ctx, config, o.Image); err != nil {
+			return o, none, err
+		}
 	}
 	if s.Damage != nil {
 		if err := s.Damage(o.Image); err != nil {
@@ -236,7 +245,12 @@ func (l *Lab) prepare(ctx context.Context, dir string, s Story, todo script.Scri
 		extra = append(extra, "-rtc", "base="+s.Clock)
 	}
 	initrd := filepath.Join(dir, "guest.img")
-	if err := l.guestImage(initrd, o.Image, config, s.fsType(), todo); err != nil {
+	if s.Network != nil {
+		err = l.builderImage(initrd, config, s.fsType(), todo)
+	} else {
+		err = l.guestImage(initrd, o.Image, config, s.fsType(), s.Modules, todo)
+	}
+	if err != nil {
 		return o, none, err
 	}
 	reserve := "crashkernel=" + DefaultReserve
@@ -290,6 +304,12 @@ func (s *Story) script() script.Script {
 	if s.Return || s.Carry {
 		steps = append(steps, script.Step{EndIfAny: mountPoint + CrashDir})
 	}
+	if s.Network != nil {
+		steps = append(steps,
+			script.Step{Network: s.Network},
+			script.Step{Run: []string{"/" + guestMake, "-v"}})
+	}
+	steps = append(steps, s.Before...)
 	steps = append(steps,
 		script.Step{Fill: &fill},
 		script.Step{Run: append([]string{"/" + guestArm, "load"}, s.ArmFlags...)},

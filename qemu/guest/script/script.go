@@ -10,6 +10,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/gokdump/gokdump/capture/plan"
 )
 
 // File is where the script lies in the guest's initramfs.
@@ -54,6 +56,8 @@ type Step struct {
 	// Tasks puts every task's id and name on the console: lines of JSON, objects
 	// of id to name, each behind [Marker] [TasksPrefix], and then [TasksEnd].
 	Tasks bool `json:"tasks,omitempty"`
+	// Network brings up a network and waits until a server answers.
+	Network *Network `json:"network,omitempty"`
 	// Panic crashes the kernel through /proc/sysrq-trigger.
 	Panic *Panic `json:"panic,omitempty"`
 	// Idle does nothing for ever.
@@ -74,6 +78,16 @@ type Mount struct {
 	Device string `json:"device"`
 	FSType string `json:"fstype"`
 	Dir    string `json:"dir"`
+}
+
+// Network is a network to bring up, and a server behind it: its address and TCP
+// port.
+type Network struct {
+	Plan   plan.Network `json:"plan"`
+	Server string       `json:"server"`
+	Port   int          `json:"port"`
+	// Leased has the kernel told that the addresses of IPv4 are leases.
+	Leased bool `json:"leased,omitempty"`
 }
 
 // Carry copies the directory From, as a whole, into the directory of the same
@@ -118,7 +132,7 @@ func Parse(b []byte) (*Script, error) {
 	}
 	for i, st := range s.Steps {
 		n := 0
-		for _, set := range []bool{st.Mount != nil, st.Fill != nil, st.Run != nil, st.List != "", st.EndIfAny != "", st.Tasks, st.Panic != nil, st.Idle, st.SwitchRoot != nil, st.Carry != nil, st.Canaries != "", st.FreeCanaries} {
+		for _, set := range []bool{st.Mount != nil, st.Fill != nil, st.Run != nil, st.List != "", st.EndIfAny != "", st.Tasks, st.Panic != nil, st.Idle, st.SwitchRoot != nil, st.Carry != nil, st.Canaries != "", st.FreeCanaries, st.Network != nil} {
 			if set {
 				n++
 			}
