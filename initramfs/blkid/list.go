@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ import (
 // Devices that cannot be read are in the list with their error. The error is
 // that of reading the directory, or ctx's.
 func (f *Finder) List(ctx context.Context) ([]Seen, error) {
-	entries, err := os.ReadDir(f.sys())
+	names, err := dirNames(f.sys())
 	if err != nil {
 		return nil, fmt.Errorf("list block devices: %w", err)
 	}
@@ -24,8 +25,7 @@ func (f *Finder) List(ctx context.Context) ([]Seen, error) {
 		f.known, f.pending = map[string]Seen{}, map[string]<-chan Seen{}
 	}
 	var seen []Seen
-	for _, e := range entries {
-		name := e.Name()
+	for _, name := range names {
 		if skipped(name) {
 			continue
 		}
@@ -49,6 +49,19 @@ func (f *Finder) List(ctx context.Context) ([]Seen, error) {
 	return seen, nil
 }
 
+// dirNames are the names in a directory, sorted. os.ReadDir has a sort of its own, of
+// 14 KB.
+func dirNames(dir string) ([]string, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	slices.Sort(names)
+	return names, err
+}
+
 // describe gives what sysfs knows of a device.
 func (f *Finder) describe(name string) Seen {
 	dir := filepath.Join(f.sys(), name)
@@ -67,11 +80,7 @@ func (f *Finder) describe(name string) Seen {
 		s.IDs = f.diskIDs(name)
 		s.sector, _ = strconv.Atoi(readLine(filepath.Join(dir, "queue", "logical_block_size")))
 	}
-	if holders, err := os.ReadDir(filepath.Join(dir, "holders")); err == nil {
-		for _, h := range holders {
-			s.Holders = append(s.Holders, h.Name())
-		}
-	}
+	s.Holders, _ = dirNames(filepath.Join(dir, "holders")) // a device may have none
 	return s
 }
 
