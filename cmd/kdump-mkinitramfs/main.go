@@ -31,6 +31,8 @@ Flags of building:
   --init FILE         the program to start (default: kdump-init beside this program,
                       in ../lib/gokdump, or in /usr/lib/gokdump)
   --host NAME         name of the machine, for the names of dumps
+  --network WORDS     what the crash kernel's network is, in place of what the file says:
+                      auto, or as behind the word network in kdump.conf
   --reservation SIZE  memory that crashkernel= reserves, as 256M; an image that does not
                       fit is refused (default: what the running host reserves)
   --if-needed         write nothing when the image is already what would be built
