@@ -39,7 +39,8 @@ Flags of building:
   -v                  say what goes into the image
 
 The file /etc/kdump.conf takes: ext4|xfs|btrfs UUID=...|LABEL=...|PARTUUID=...|PARTLABEL=...|/dev/...,
-btrfs ... subvol=NAME, raw PARTUUID=...|PARTLABEL=...|/dev/..., path, level, codec,
+btrfs ... subvol=NAME, raw PARTUUID=...|PARTLABEL=...|/dev/...,
+nfs HOST:/EXPORT, nfs_version, nfs_options, network, vlan, bond, route, nameserver, path, level, codec,
 core_collector makedumpfile, failure_action, final_action, extra_modules, host, timeout.
 Without a target in it, dumps go to the file system of this host that holds path (/var/crash).
 
