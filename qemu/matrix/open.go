@@ -184,7 +184,8 @@ func (c *checker) crash(ctx context.Context, path string) (text, log string, err
 	}
 	want, err := c.kept("crash", c.crashVersion+commands, func() (string, error) {
 		out, err := run(c.core.Path)
-		if err != nil && ctx.Err() == nil {
+		// Only what crash itself says is about the kernel.
+		if err != nil && complaintOf(err.Error()) != "" {
 			return unsupported + err.Error(), nil
 		}
 		return out, err
@@ -193,7 +194,7 @@ func (c *checker) crash(ctx context.Context, path string) (text, log string, err
 		return "", "", err
 	}
 	if complaint, ok := strings.CutPrefix(want, unsupported); ok {
-		return "not this kernel, nor its core: " + firstComplaint(complaint), "", nil
+		return "not this kernel, nor its core: " + complaintOf(complaint), "", nil
 	}
 	got, err := run(path)
 	if err != nil {
@@ -212,14 +213,18 @@ func (c *checker) crash(ctx context.Context, path string) (text, log string, err
 	return fmt.Sprintf("%d lines", strings.Count(got, "\n")), log, nil
 }
 
-// firstComplaint is the first line of crash's own in a long error.
-func firstComplaint(text string) string {
+// complaintOf is why crash gave up, in its own words, in a long error; empty where it did
+// not end by itself.
+func complaintOf(text string) string {
+	if !strings.Contains(text, "exit status 1") {
+		return ""
+	}
 	for line := range strings.Lines(text) {
 		if said, ok := strings.CutPrefix(line, "crash: "); ok {
 			return strings.TrimSpace(said)
 		}
 	}
-	return fmt.Sprintf("%.80q", text)
+	return ""
 }
 
 // unsupported begins what is kept of a core that crash cannot open.

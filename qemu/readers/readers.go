@@ -131,8 +131,9 @@ func split(out string, commands []string) (map[string]string, error) {
 var expected = regexp.MustCompile(`WARNING: \S+:\s+This dumpfile is incomplete\.` +
 	`|crash: inconsistent active task indications for CPU \d+:`)
 
-// limit bounds a reader's run. The largest dumps of the tests open in seconds.
-const limit = 2 * time.Minute
+// limit bounds a reader's run. The largest dumps of the tests open in seconds, but not
+// where others are at work too.
+const limit = 10 * time.Minute
 
 // inRoot is what a shell does in a mount namespace of its own, which goes with
 // the process: it makes the files appear below the root's /mnt and runs the
