@@ -129,6 +129,7 @@ type save struct {
 	sel   *filter.Result
 	pages uint64        // that were to be written
 	proof *dump.Written // of what was written last; may be nil
+	once  bool          // the output cannot be read back
 
 	mu    sync.Mutex // for Event
 	name  string     // of the step
@@ -286,7 +287,7 @@ func (s *save) wrote(st *dump.Stats) {
 		return
 	}
 	r := s.res
-	s.proof = st.Written
+	s.proof, s.once = st.Written, st.Once
 	r.StoredPages += st.Stored
 	r.LeftOutPages += st.LeftOut
 	r.UnreadablePages += st.Unreadable

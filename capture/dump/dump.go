@@ -47,6 +47,8 @@ import (
 //	Free() (uint64, error)         // bytes, for the message of a full disk
 //	WriteOnly()                    // it cannot be read back: see [Flat]
 //	Whole() int64                  // from where on a write that gave no error may be lost
+//
+// or be a [OnceOutput].
 type Output interface {
 	io.WriterAt
 	io.ReaderAt
@@ -133,6 +135,9 @@ type Stats struct {
 	Bytes int64
 	// Workers is how many goroutines compressed.
 	Workers int
+	// Once says that the output took each byte once, and gives none back: there is
+	// nothing to verify.
+	Once bool
 	// Partial says that the dump was cut short: it is valid and lacks LeftOut
 	// pages. Cause says why: the context's cause, or the error of the output.
 	Partial bool

@@ -44,6 +44,7 @@ type engine struct {
 	twins         *twins
 	written       *Written      // nil when nobody can read it back
 	shared        atomic.Uint64 // pages that have the bytes of others
+	once          *once         // how the output is written, if each byte once
 
 	mu     sync.Mutex
 	errors readErrors
@@ -95,9 +96,17 @@ func (e *engine) parallel(ctx context.Context, w *wave, workers []*worker, show 
 
 // guard ends the run when a worker panics: in the crash kernel a panic would
 // take the machine, and the pages written so far, with it.
-func (e *engine) guard() {
+func (e *engine) guard(w *wave) {
 	if p := recover(); p != nil {
-		e.stop(fmt.Errorf("dump: internal error: %v\n%s", p, debug.Stack()))
+		e.halt(w, fmt.Errorf("dump: internal error: %v\n%s", p, debug.Stack()))
+	}
+}
+
+// halt ends the run, and the wait of workers for their turn.
+func (e *engine) halt(w *wave, err error) {
+	e.stop(err)
+	if w.line != nil {
+		w.line.close()
 	}
 }
 

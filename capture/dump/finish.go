@@ -11,10 +11,7 @@ import (
 // finish makes what was written a dump: it drops what is missing, if anything
 // is, and writes the signature when all else is on the disk.
 func (e *engine) finish(h *kdumpfmt.Header, first *pfnset.Set, st *Stats) error {
-	st.Unreadable = e.errors.count.Load()
-	st.UnreadableAt, st.ReadError = e.errors.at, e.errors.first
-	st.BytesIn, st.Shared = e.bytesIn.Load(), e.shared.Load()
-
+	e.account(st)
 	c := &compactor{e: e, h: h, first: first, end: e.next.Load()}
 	if w, ok := e.out.(interface{ Whole() int64 }); ok {
 		c.end = min(c.end, w.Whole())
@@ -54,6 +51,13 @@ func (e *engine) finish(h *kdumpfmt.Header, first *pfnset.Set, st *Stats) error 
 		}
 		return errors.Join(err, st.Cause)
 	}
+}
+
+// account puts into st what the workers counted.
+func (e *engine) account(st *Stats) {
+	st.Unreadable = e.errors.count.Load()
+	st.UnreadableAt, st.ReadError = e.errors.at, e.errors.first
+	st.BytesIn, st.Shared = e.bytesIn.Load(), e.shared.Load()
 }
 
 // seal ends the file after the last page, syncs it, writes the whole header and

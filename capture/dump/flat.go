@@ -136,7 +136,15 @@ func writeOnly(out Output) bool {
 // writeZeros makes the bytes from off up to end zeros in a stream, where they
 // would be missing otherwise. In a file they are zeros already.
 func writeZeros(out Output, off, end int64) error {
-	if !writeOnly(out) || off >= end {
+	if !writeOnly(out) {
+		return nil
+	}
+	return fillZeros(out, off, end)
+}
+
+// fillZeros writes zeros from off up to end.
+func fillZeros(out Output, off, end int64) error {
+	if off >= end {
 		return nil
 	}
 	zeros := make([]byte, min(chunk, end-off))

@@ -13,15 +13,31 @@ type wave struct {
 	in, without *pfnset.Set // without may be nil
 	tally       *tally
 
-	mu  sync.Mutex
-	pfn uint64 // where to go on
+	mu   sync.Mutex
+	pfn  uint64 // where to go on
+	turn uint64 // of the next block
+
+	line *line // where blocks wait for their turns, if they must
+}
+
+// end makes take give no more.
+func (w *wave) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pfn = w.in.Limit()
 }
 
 // take fills dst with the next pfns and returns how many there are; 0 at the end.
 func (w *wave) take(dst []uint64) int {
+	n, _ := w.takeTurn(dst)
+	return n
+}
+
+// takeTurn also tells which block of the wave it is.
+func (w *wave) takeTurn(dst []uint64) (n int, turn uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := 0
+	turn = w.turn
 	for n < len(dst) {
 		pfn, ok := w.in.Next(w.pfn)
 		if !ok {
@@ -38,7 +54,10 @@ func (w *wave) take(dst []uint64) int {
 		n++
 		w.pfn = pfn + 1
 	}
-	return n
+	if n > 0 {
+		w.turn++
+	}
+	return n, turn
 }
 
 // plan puts the pages in the order of their worth: first must be in keep, image

@@ -100,22 +100,28 @@ func (w *worker) close() {
 
 // run does blocks until the wave or the context ends. show is called after each.
 func (w *worker) run(ctx context.Context, from *wave, show func()) {
-	defer w.e.guard()
+	defer w.e.guard(from)
 	for ctx.Err() == nil {
-		n := from.take(w.pfns)
+		n, turn := from.takeTurn(w.pfns)
 		if n == 0 {
 			return
 		}
-		if err := w.block(w.pfns[:n], from.tally); err != nil {
-			w.e.stop(err)
+		var err error
+		if w.e.once != nil {
+			err = w.e.once.block(w, w.pfns[:n], from, turn)
+		} else {
+			err = w.block(w.pfns[:n], from.tally)
+		}
+		if err != nil {
+			w.e.halt(from, err)
 			return
 		}
 		show()
 	}
 }
 
-// block stores one block of pages. An error is the output's.
-func (w *worker) block(pfns []uint64, t *tally) error {
+// fill reads and compresses one block of pages.
+func (w *worker) fill(pfns []uint64) {
 	w.local, w.out = counts{}, w.out[:0]
 	clear(w.here[:])
 	group := len(w.read)
@@ -124,6 +130,11 @@ func (w *worker) block(pfns []uint64, t *tally) error {
 		w.load(pfns[i:j])
 		w.pack(pfns, i, j)
 	}
+}
+
+// block stores one block of pages. An error is the output's.
+func (w *worker) block(pfns []uint64, t *tally) error {
+	w.fill(pfns)
 	base := w.e.next.Add(int64(len(w.out))) - int64(len(w.out))
 	if len(w.out) > 0 {
 		if n, err := w.e.out.WriteAt(w.out, base); err != nil {

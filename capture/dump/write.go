@@ -2,12 +2,14 @@ package dump
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"time"
 
 	"github.com/gokdump/gokdump/capture/filter"
 	"github.com/gokdump/gokdump/capture/pfnset"
 	"github.com/gokdump/gokdump/capture/vmcore"
+	"github.com/gokdump/gokdump/capture/vmcore/kdumpfmt"
 )
 
 // Write writes a dump of the selected pages of src to out, which it empties
@@ -22,6 +24,9 @@ import (
 // The header's status has the flag "incomplete" in that case, so that crash
 // warns whoever opens it. Pages that the core does not give are left out in the
 // same way and counted, but are no reason to call the dump partial.
+//
+// To a [OnceOutput] everything is written once, in an order that it can take, with
+// the same outcome; Stats.Once is then true.
 //
 // A stream ([Flat]) cannot be rewritten: there, what is missing has an empty
 // descriptor, and the header's status says so.
@@ -49,7 +54,11 @@ func Write(ctx context.Context, out Output, src vmcore.Source, sel *filter.Resul
 	}
 	e := &engine{out: out, src: src, codec: opt.Codec, keep: keep, rank: pfnset.NewIndex(keep), l: l, twins: newTwins(l.Pages)}
 	e.next.Store(l.Data)
-	if !writeOnly(out) {
+	takesOnce, err := begin(out, l)
+	if err != nil {
+		return nil, err
+	}
+	if !writeOnly(out) && !takesOnce {
 		e.written = newWritten(out, h, sel.RAM, all)
 	}
 	workers, err := newWorkers(e, opt.Workers)
@@ -57,6 +66,12 @@ func Write(ctx context.Context, out Output, src vmcore.Source, sel *filter.Resul
 		return nil, err
 	}
 	defer closeAll(workers)
+	if takesOnce {
+		if opt.Split != nil {
+			return nil, errors.New("dump: a set of files cannot go where each byte is written once")
+		}
+		return e.writeOnce(ctx, h, notes, first, sel, workers, opt.Progress, start)
+	}
 	if err := makeRoom(out, l); err != nil {
 		return nil, err
 	}
@@ -71,6 +86,19 @@ func Write(ctx context.Context, out Output, src vmcore.Source, sel *filter.Resul
 		st.Cause = cause
 	}
 	err = e.finish(h, first, st)
+	st.Elapsed = time.Since(start)
+	return st, err
+}
+
+// writeOnce is what Write does with a [OnceOutput].
+func (e *engine) writeOnce(ctx context.Context, h *kdumpfmt.Header, notes []byte, first *pfnset.Set, sel *filter.Result, workers []*worker, progress func(Progress), start time.Time) (*Stats, error) {
+	st := &Stats{Pages: e.l.Pages, Workers: len(workers)}
+	waves := e.plan(e.keep, first, pages(e.src.KernelImage(), e.src.PageSize(), e.l.MaxPFN))
+	e.once = newOnce(e, first)
+	if cause := e.once.run(ctx, waves, workers, progress); e.done.Load() < e.l.Pages {
+		st.Cause = cause
+	}
+	err := e.once.finish(h, notes, sel.RAM, st)
 	st.Elapsed = time.Since(start)
 	return st, err
 }
