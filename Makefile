@@ -117,6 +117,7 @@ setup: ## install what the tests need; does nothing where all is there
 fetch: ## get the kernel, its symbols and the readers into the cache
 	@scripts/slow "compiling the downloader" $(GO) build -o build/tools/ ./qemu/fetch
 	@build/tools/fetch
+	@scripts/slow "building the object store of the tests (minutes once)" $(GO) run ./capture/target/targettest/s3d/get
 
 # Units and rules lie where systemd and udev look, whatever the prefix.
 .PHONY: install

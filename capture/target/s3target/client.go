@@ -1,0 +1,229 @@
+package s3target
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// client sends requests.
+type client struct {
+	cfg          Config
+	scheme, host string
+	http         *http.Client
+	skew         atomic.Int64 // what the store's clock is ahead of ours, in nanoseconds
+	ctx          context.Context
+	end          context.CancelCauseFunc
+	refs         atomic.Int64 // open directories but one
+}
+
+// request is a request that can be sent again.
+type request struct {
+	method string
+	key    string
+	query  url.Values
+	header http.Header
+	body   []byte
+	limit  time.Duration // how long the store may think longer than usual
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// Bounds of answers and of the wait between attempts.
+const (
+	maxAnswer = 256 << 10
+	firstWait = 250 * time.Millisecond
+	lastWait  = 8 * time.Second
+	slowest   = 128 << 10 // bytes per second: what is slower is dead
+)
+
+var (
+	errNotFound = errors.New("not found")
+	errDenied   = errors.New("access denied")
+	errTaken    = errors.New("there is such an object already")
+)
+
+// Error is what a store says is wrong.
+type Error struct {
+	Status  int    // of HTTP
+	Code    string // as the S3 API Reference lists them; may be empty
+	Message string
+	ID      string // of the request, for whoever runs the store
+	hint    string
+}
+
+func (e *Error) Error() string {
+	s := fmt.Sprintf("the store says %d %s", e.Status, e.Code)
+	if e.Message != "" {
+		s += ": " + e.Message
+	}
+	if e.ID != "" {
+		s += " (request " + e.ID + ")"
+	}
+	if e.hint != "" {
+		s += ": " + e.hint
+	}
+	return s
+}
+
+// Unwrap gives the kind of error.
+func (e *Error) Unwrap() error {
+	switch {
+	case e.Status == http.StatusNotFound && e.Code != "NoSuchBucket" && e.Code != "NoSuchUpload":
+		return errNotFound
+	case e.Status == http.StatusPreconditionFailed, e.Status == http.StatusConflict && e.Code == "ConditionalRequestConflict":
+		return errTaken
+	case e.Status == http.StatusForbidden:
+		return errDenied
+	}
+	return nil
+}
+
+// now is the time, as well as it is known.
+func (c *client) now() time.Time {
+	t := time.Now()
+	if t.Before(c.cfg.Epoch) {
+		t = c.cfg.Epoch
+	}
+	return t.Add(time.Duration(c.skew.Load()))
+}
+
+// do sends a request until it is answered for good, or patience is over.
+func (c *client) do(r request) (*answer, error) {
+	start := time.Now()
+	set := false // the clock
+	for wait := firstWait; ; wait = min(2*wait, lastWait) {
+		a, err := c.once(r)
+		var e *Error
+		switch {
+		case err == nil:
+			return a, nil
+		case c.ctx.Err() != nil:
+			return nil, context.Cause(c.ctx)
+		case errors.As(err, &e) && e.Code == "RequestTimeTooSkewed" && !set && c.setClock(a):
+			set = true
+			continue
+		case !again(err):
+			return nil, err
+		}
+		left := c.cfg.Patience - time.Since(start)
+		if left <= 0 {
+			return nil, fmt.Errorf("after %v of attempts: %w", c.cfg.Patience, err)
+		}
+		// Many machines may crash at once: they shall not all come back at once.
+		wait := min(wait/2+rand.N(wait), left)
+		select {
+		case <-time.After(wait):
+		case <-c.ctx.Done():
+		}
+	}
+}
+
+// setClock takes the time from an answer: that of a crash kernel may be anything.
+func (c *client) setClock(a *answer) bool {
+	t, err := http.ParseTime(a.header.Get("Date"))
+	if err == nil {
+		c.skew.Add(int64(t.Sub(c.now())))
+	}
+	return err == nil
+}
+
+// again tells whether another attempt may go better.
+func again(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		var permanent interface{ permanent() }
+		return !errors.As(err, &permanent)
+	}
+	switch e.Status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	switch e.Code {
+	case "RequestTimeout", "SlowDown", "InternalError", "BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "ConditionalRequestConflict":
+		return true // also what the way there has spoilt
+	}
+	return false
+}
+
+// once sends a request. With an [Error] the answer is not nil.
+func (c *client) once(r request) (*answer, error) {
+	limit := c.cfg.Timeout + r.limit + time.Duration(len(r.body))*time.Second/slowest
+	ctx, cancel := context.WithTimeout(c.ctx, limit)
+	defer cancel()
+	path := "/" + escape(r.key, true)
+	if !c.cfg.VirtualHost {
+		path = "/" + escape(c.cfg.Bucket, false) + path
+	}
+	u := &url.URL{Scheme: c.scheme, Host: c.host, RawQuery: query(r.query)}
+	var err error
+	if u.Path, err = url.PathUnescape(path); err != nil {
+		return nil, err
+	}
+	u.RawPath = path
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
+	if err != nil {
+		return nil, err
+	}
+	req.URL = u // as it is signed
+	req.Header = r.header.Clone()
+	if req.Header == nil {
+		req.Header = http.Header{}
+	}
+	req.Header.Set("User-Agent", "gokdump")
+	sign(req, c.cfg.Credentials, c.cfg.Region, c.now(), sha256.Sum256(r.body))
+	res, err := c.http.Do(req)
+	if err != nil {
+		if ctx.Err() != nil && c.ctx.Err() == nil {
+			return nil, fmt.Errorf("no answer within %v: %w", limit, err)
+		}
+		return nil, explain(err)
+	}
+	defer res.Body.Close()
+	a := &answer{status: res.StatusCode, header: res.Header}
+	if a.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer)); err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	// Some answers begin well, and then the store finds out that it cannot.
+	if res.StatusCode/100 == 2 && !bytes.Contains(a.body, []byte("<Error>")) {
+		return a, nil
+	}
+	e := &Error{
+		Status: res.StatusCode, Code: element(a.body, "Code"), Message: clip(element(a.body, "Message")),
+		ID: element(a.body, "RequestId"),
+	}
+	if e.Code == "" {
+		e.Code = http.StatusText(res.StatusCode)
+	}
+	e.hint = c.hint(e, res.Header)
+	return a, e
+}
+
+// element gives the text of the first XML element of that name: answers are small
+// and flat.
+func element(body []byte, name string) string {
+	_, rest, ok := strings.Cut(string(body), "<"+name+">")
+	if !ok {
+		return ""
+	}
+	text, _, ok := strings.Cut(rest, "</")
+	if !ok {
+		return ""
+	}
+	return strings.NewReplacer("&lt;", "<", "&gt;", ">", "&quot;", `"`, "&apos;", "'", "&#34;", `"`, "&#39;", "'", "&amp;", "&").Replace(strings.TrimSpace(text))
+}
