@@ -40,15 +40,16 @@ func newFile(d *dir, name string) *file {
 	return f
 }
 
-// Once implements dump.OnceOutput: parts are as large as the file may need them.
+// Once implements dump.OnceOutput: parts are as large as the file may need them. A
+// little, at the start, may have been written before.
 func (f *file) Once(head, most int64) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
 		return false, f.errorf("begin", fs.ErrClosed)
 	}
-	if len(f.open) > 0 || len(f.done) > 0 {
-		return false, f.errorf("begin", errors.New("something was written already"))
+	if q := f.open[0]; len(f.done) > 0 || len(f.open) > 1 || len(f.open) == 1 && (q == nil || len(q.data) > minPart) {
+		return false, f.errorf("begin", errors.New("too much was written already"))
 	}
 	const unit = 64 << 10
 	need := (most/maxParts/unit + 1) * unit

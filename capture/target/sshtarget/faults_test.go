@@ -26,7 +26,7 @@ func wired(t *testing.T, opt sshd.Options) (*wire.Wire, sshtarget.Config, string
 	w := wire.New(t, s.Addr)
 	c, path := config(t, s)
 	c.Addr, c.KnownHosts = w.Addr, s.KnownHostsAt(w.Addr)
-	c.Timeout, c.Patience = 2*time.Second, 2*time.Second
+	c.Timeout, c.Patience = 3*time.Second, time.Second
 	return w, c, path
 }
 
@@ -54,8 +54,8 @@ func TestDeadPeer(t *testing.T) {
 		for op, do := range map[string]func(target.Target, target.File) error{
 			"Write": func(_ target.Target, f target.File) error {
 				var err error
-				for i := 0; i < 64 && err == nil; i++ { // more than any buffer in between holds
-					_, err = f.Write(random(1 << 20))
+				for i := 0; i < 1024 && err == nil; i++ { // more than any buffer in between holds
+					_, err = f.Write(random(32 << 10))
 				}
 				return err
 			},

@@ -1,0 +1,110 @@
+package s3target_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"filippo.io/age"
+	"github.com/gokdump/gokdump/capture"
+	"github.com/gokdump/gokdump/capture/crypt"
+	"github.com/gokdump/gokdump/capture/target"
+	"github.com/gokdump/gokdump/capture/target/targettest"
+	"github.com/gokdump/gokdump/capture/target/targettest/s3d"
+)
+
+// An encrypted dump, whole or not, is one object as well, and no flattened stream.
+func TestCaptureEncrypted(t *testing.T) {
+	s := s3d.Start(t, false)
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, partial := range []bool{false, true} {
+		c, path := config(t, s)
+		ctx, cancel := context.WithCancel(t.Context())
+		rep, dir, err := run(t, ctx, connect(t, c), path, func(cfg *capture.Config) {
+			cfg.Encrypt = func(tg target.Target) (target.Target, error) {
+				return crypt.NewTarget(tg, []age.Recipient{id.Recipient()}), nil
+			}
+			cfg.Event = func(e capture.Event) {
+				if partial && e.Step == "write" && e.Progress != nil && e.Progress.BytesOut > 20<<20 {
+					cancel()
+				}
+			}
+		})
+		name, want := capture.DumpName, capture.Complete
+		if partial {
+			name, want = capture.PartialName, capture.Partial
+		}
+		if rep.Result != want || rep.Proof == "" {
+			t.Fatalf("%s, proof %q, %v", rep.Result, rep.Proof, err)
+		}
+		if got, want := names(t, dir), "README.txt capture.log report.json vmcore-dmesg.txt.age "+name+".age"; got != want {
+			t.Errorf("files are %q, want %q", got, want)
+		}
+		opens(t, plain(t, filepath.Join(dir, name+".age"), id), rep)
+		cancel()
+	}
+	if n := s.Uploads(); n != 0 {
+		t.Errorf("%d uploads are left", n)
+	}
+}
+
+func plain(t *testing.T, path string, id age.Identity) string {
+	t.Helper()
+	in, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	r, err := age.Decrypt(in, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(out, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestEncryptedSuite(t *testing.T) {
+	s := s3d.Start(t, false)
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	targettest.Suite(t, func(t *testing.T) (target.Target, fs.FS) {
+		c, path := config(t, s)
+		return crypt.NewTarget(connect(t, c), []age.Recipient{id.Recipient()}), seen{os.DirFS(path), t, id}
+	}, targettest.Traces, targettest.Modes, targettest.Rewriting, targettest.Rereading, targettest.Space)
+}
+
+// seen shows what the private key makes of the files.
+type seen struct {
+	fs.FS
+	t  *testing.T
+	id age.Identity
+}
+
+func (s seen) ReadFile(name string) ([]byte, error) {
+	b, err := fs.ReadFile(s.FS, name)
+	if err != nil {
+		return nil, err
+	}
+	r, err := age.Decrypt(bytes.NewReader(b), s.id)
+	if err != nil {
+		s.t.Errorf("%s: %v", name, err)
+		return nil, err
+	}
+	return io.ReadAll(r)
+}
