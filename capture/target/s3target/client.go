@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -161,21 +162,30 @@ func again(err error) bool {
 	return false
 }
 
+// url is where a key is.
+func (c *client) url(key string, q url.Values) *url.URL {
+	path, raw := "/"+key, "/"+escape(key, true)
+	if !c.cfg.VirtualHost {
+		path, raw = "/"+c.cfg.Bucket+path, "/"+escape(c.cfg.Bucket, false)+raw
+	}
+	return &url.URL{Scheme: c.scheme, Host: c.host, Path: path, RawPath: raw, RawQuery: query(q)}
+}
+
 // once sends a request. With an [Error] the answer is not nil.
 func (c *client) once(r request) (*answer, error) {
 	limit := c.cfg.Timeout + r.limit + time.Duration(len(r.body))*time.Second/slowest
 	ctx, cancel := context.WithTimeout(c.ctx, limit)
 	defer cancel()
-	path := "/" + escape(r.key, true)
-	if !c.cfg.VirtualHost {
-		path = "/" + escape(c.cfg.Bucket, false) + path
+	u := c.url(r.key, r.query)
+	if c.cfg.Presigned != nil {
+		text, err := c.cfg.Presigned.find(r)
+		if err != nil {
+			return nil, err
+		}
+		if u, err = url.Parse(text); err != nil {
+			return nil, errPresigned
+		}
 	}
-	u := &url.URL{Scheme: c.scheme, Host: c.host, RawQuery: query(r.query)}
-	var err error
-	if u.Path, err = url.PathUnescape(path); err != nil {
-		return nil, err
-	}
-	u.RawPath = path
 	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
 	if err != nil {
 		return nil, err
@@ -186,7 +196,12 @@ func (c *client) once(r request) (*answer, error) {
 		req.Header = http.Header{}
 	}
 	req.Header.Set("User-Agent", "gokdump")
-	sign(req, c.cfg.Credentials, c.cfg.Region, c.now(), sha256.Sum256(r.body))
+	if c.cfg.Presigned == nil {
+		sign(req, c.cfg.Credentials, c.cfg.Region, c.now(), sha256.Sum256(r.body))
+	} else {
+		// Headers of this kind must be signed, and which there are was not known.
+		maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return strings.HasPrefix(name, "X-Amz-") })
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		if ctx.Err() != nil && c.ctx.Err() == nil {

@@ -46,6 +46,9 @@ func (n *names) drop(key string) {
 
 // String is an address as most tools take it, with the store's own before it.
 func (d *dir) String() string {
+	if d.c.cfg.Presigned != nil {
+		return "presigned URLs: "
+	}
 	return fmt.Sprintf("%s s3://%s/%s", d.c.cfg.Endpoint, d.c.cfg.Bucket, d.prefix)
 }
 
@@ -92,6 +95,10 @@ func (d *dir) Create(name string) (target.File, error) {
 func (d *dir) Sub(name string) (target.Target, error) {
 	if err := target.CheckName(name); err != nil {
 		return nil, fmt.Errorf("make directory %w", err)
+	}
+	if d.c.cfg.Presigned != nil { // who made the URLs chose the keys
+		d.c.refs.Add(1)
+		return &dir{c: d.c, names: d.names}, nil
 	}
 	sub := &dir{c: d.c, prefix: d.prefix + name + "/", names: d.names}
 	// Some stores take directories for something else, and do not look.

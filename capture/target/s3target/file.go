@@ -19,6 +19,7 @@ type file struct {
 	mu        sync.Mutex
 	changed   *sync.Cond // an upload of a part has ended
 	partSize  int64
+	maxParts  int64
 	pos, size int64
 	open      map[int]*part
 	done      map[int]sent // parts that the store has, or gets
@@ -36,7 +37,10 @@ var _ target.Prover = (*file)(nil)
 func newFile(d *dir, name string) *file {
 	f := &file{dir: d, name: name, open: map[int]*part{}, done: map[int]sent{}}
 	f.changed = sync.NewCond(&f.mu)
-	f.partSize = min(8<<20, d.c.cfg.Memory/buffers)
+	f.partSize, f.maxParts = min(8<<20, d.c.cfg.Memory/buffers), maxParts
+	if p := d.c.cfg.Presigned; p != nil {
+		f.maxParts = max(1, int64(len(p.Objects[d.prefix+name].Parts)))
+	}
 	return f
 }
 
@@ -52,7 +56,7 @@ func (f *file) Once(head, most int64) (bool, error) {
 		return false, f.errorf("begin", errors.New("too much was written already"))
 	}
 	const unit = 64 << 10
-	need := (most/maxParts/unit + 1) * unit
+	need := (most/f.maxParts/unit + 1) * unit
 	f.partSize = min(max(minPart, need), f.dir.c.cfg.Memory/buffers)
 	return true, nil
 }
@@ -77,8 +81,8 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 		return 0, f.errorf("write", fs.ErrClosed)
 	case off < 0:
 		return 0, f.errorf("write", fmt.Errorf("%d bytes at %d", len(p), off))
-	case off > maxParts*f.partSize-int64(len(p)):
-		return 0, f.errorf("write", fmt.Errorf("%d bytes at %d: %w: an upload of %d parts of %d bytes has no more", len(p), off, syscall.EFBIG, maxParts, f.partSize))
+	case off > f.maxParts*f.partSize-int64(len(p)):
+		return 0, f.errorf("write", fmt.Errorf("%d bytes at %d: %w: an upload of %d parts of %d bytes has no more", len(p), off, syscall.EFBIG, f.maxParts, f.partSize))
 	}
 	for done := 0; done < len(p); {
 		at := off + int64(done)
@@ -200,7 +204,7 @@ func (f *file) Truncate(size int64) error {
 		return f.errorf("truncate", fs.ErrClosed)
 	}
 	if size >= f.size {
-		if size > maxParts*f.partSize {
+		if size > f.maxParts*f.partSize {
 			return f.errorf("truncate", syscall.EFBIG)
 		}
 		f.size = size

@@ -25,6 +25,8 @@ func (c *client) hint(e *Error, h http.Header) string {
 		return "the session token is no longer good: crash images live long, give them a key that does not end"
 	case e.Code == "RequestTimeTooSkewed":
 		return "the clock is wrong, and the store does not tell the time"
+	case e.Status == http.StatusForbidden && c.cfg.Presigned != nil:
+		return "the presigned URLs are no longer good, or for something else"
 	case e.Status == http.StatusForbidden:
 		return "the key needs s3:PutObject and s3:AbortMultipartUpload here"
 	}

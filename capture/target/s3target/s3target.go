@@ -56,6 +56,9 @@ type Config struct {
 	VirtualHost bool
 	// Credentials sign the requests. See [ParseCredentials].
 	Credentials Credentials
+	// Presigned, if not nil, takes the place of Endpoint, Bucket and Credentials:
+	// all requests are signed already.
+	Presigned *Presigned
 	// CA is the certificates, in PEM, that the store's is proved by; nil means
 	// those of the system.
 	CA []byte
@@ -101,6 +104,10 @@ func (c Config) client() (*client, error) {
 		return nil, fmt.Errorf("s3 target %s: %s", c.Endpoint, fmt.Sprintf(format, a...))
 	}
 	switch {
+	case c.Presigned != nil:
+		if end := c.Presigned.Expires(); !end.IsZero() && time.Now().After(end) {
+			return nil, fmt.Errorf("s3 target: the presigned URLs ended at %s: make new ones, and build the crash image again", end.Format(time.RFC3339))
+		}
 	case u.Scheme != "https" && u.Scheme != "http", u.Host == "", strings.Trim(u.Path, "/") != "", u.User != nil, u.RawQuery != "":
 		return bad("want https://HOST[:PORT]")
 	case c.Bucket == "" || strings.ContainsAny(c.Bucket, "/?# "):
@@ -149,6 +156,13 @@ func (c Config) client() (*client, error) {
 	return cl, nil
 }
 
+func prefixOf(s string) string {
+	if s = strings.Trim(s, "/"); s != "" {
+		s += "/"
+	}
+	return s
+}
+
 // New makes the target. It asks the store whether it may be written to, by an
 // empty object that marks the prefix as a directory, or by one that cannot be there
 // where there is no prefix.
@@ -161,8 +175,10 @@ func New(ctx context.Context, c Config) (target.Target, error) {
 	stop := context.AfterFunc(ctx, func() { cl.end(context.Cause(ctx)) })
 	defer stop()
 	d := &dir{c: cl, names: newNames()}
-	if p := strings.Trim(c.Prefix, "/"); p != "" {
-		d.prefix = p + "/"
+	if c.Presigned != nil {
+		return d, nil // there is nothing to ask
+	}
+	if d.prefix = prefixOf(c.Prefix); d.prefix != "" {
 		err = cl.mark(d.prefix, false)
 	} else {
 		_, err = cl.head(".gokdump")

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -44,16 +45,38 @@ func sign(r *http.Request, c Credentials, region string, now time.Time, sum [sha
 	}
 	signed := strings.Join(names, ";")
 	canonical := strings.Join([]string{r.Method, r.URL.EscapedPath(), query(r.URL.Query()), headers.String(), signed, payload}, "\n")
-	day := now.UTC().Format(dayForm)
+	scope := strings.Join([]string{now.UTC().Format(dayForm), region, "s3", "aws4_request"}, "/")
+	r.Header.Set("Authorization", algorithm+" Credential="+c.AccessKey+"/"+scope+
+		", SignedHeaders="+signed+", Signature="+signature(canonical, c, region, stamp, scope))
+}
+
+// presign puts Signature Version 4 into the query of u, good for so long.
+func presign(u *url.URL, method string, c Credentials, region string, now time.Time, valid time.Duration) {
+	stamp, day := now.UTC().Format(stampForm), now.UTC().Format(dayForm)
 	scope := strings.Join([]string{day, region, "s3", "aws4_request"}, "/")
+	q := u.Query()
+	q.Set("X-Amz-Algorithm", algorithm)
+	q.Set("X-Amz-Credential", c.AccessKey+"/"+scope)
+	q.Set("X-Amz-Date", stamp)
+	q.Set("X-Amz-Expires", strconv.Itoa(int(valid/time.Second)))
+	q.Set("X-Amz-SignedHeaders", "host")
+	if c.Token != "" {
+		q.Set("X-Amz-Security-Token", c.Token)
+	}
+	canonical := strings.Join([]string{method, u.EscapedPath(), query(q), "host:" + u.Host + "\n", "host", "UNSIGNED-PAYLOAD"}, "\n")
+	q.Set("X-Amz-Signature", signature(canonical, c, region, stamp, scope))
+	u.RawQuery = query(q)
+}
+
+// signature is that of a canonical request.
+func signature(canonical string, c Credentials, region, stamp, scope string) string {
 	hashed := sha256.Sum256([]byte(canonical))
 	text := strings.Join([]string{algorithm, stamp, scope, hex.EncodeToString(hashed[:])}, "\n")
 	key := []byte("AWS4" + c.SecretKey)
-	for _, s := range []string{day, region, "s3", "aws4_request"} {
+	for _, s := range []string{stamp[:len(dayForm)], region, "s3", "aws4_request"} {
 		key = mac(key, s)
 	}
-	r.Header.Set("Authorization", algorithm+" Credential="+c.AccessKey+"/"+scope+
-		", SignedHeaders="+signed+", Signature="+hex.EncodeToString(mac(key, text)))
+	return hex.EncodeToString(mac(key, text))
 }
 
 func mac(key []byte, s string) []byte {

@@ -63,12 +63,11 @@ func (f *catFile) start(c *conn, text string) error {
 		s.Close()
 		return err
 	}
-	word, _ := bufio.NewReaderSize(stdout, 64).ReadString('\n')
-	if word != "ready\n" {
+	if !follows(stdout, "ready\n") {
 		stdin.Close()
 		err := failure(s.Wait(), &f.stderr)
 		if err == nil {
-			err = fmt.Errorf("the shell there says %q", word)
+			err = errors.New("the shell there did not say that it is ready")
 		}
 		return err
 	}
@@ -77,6 +76,21 @@ func (f *catFile) start(c *conn, text string) error {
 	go func() { f.ended <- s.Wait() }()
 	f.held = bufio.NewWriterSize(sender{f}, heldBytes)
 	return nil
+}
+
+// follows tells whether word follows the mark, within what is bounded.
+func follows(r io.Reader, word string) bool {
+	in := bufio.NewReader(io.LimitReader(r, 64<<10))
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return false
+		}
+		if strings.HasSuffix(line, mark+"\n") {
+			next, _ := in.ReadString('\n')
+			return next == word
+		}
+	}
 }
 
 // sender sends, bounded in time.

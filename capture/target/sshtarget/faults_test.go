@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,6 +51,8 @@ func limited(t *testing.T, f func()) {
 
 // A peer from which nothing comes any more, whatever is under way.
 func TestDeadPeer(t *testing.T) {
+	var wg sync.WaitGroup // they wait most of the time
+	defer wg.Wait()
 	for name, opt := range map[string]sshd.Options{"sftp": {}, "cat": {NoSFTP: true}} {
 		for op, do := range map[string]func(target.Target, target.File) error{
 			"Write": func(_ target.Target, f target.File) error {
@@ -64,28 +67,29 @@ func TestDeadPeer(t *testing.T) {
 			"Sub":    func(tg target.Target, _ target.File) error { _, err := tg.Sub("d"); return err },
 			"Free":   func(tg target.Target, _ target.File) error { _, err := tg.Free(); return err },
 		} {
-			t.Run(name+"/"+op, func(t *testing.T) {
-				t.Parallel()
-				w, c, path := wired(t, opt)
-				tg := connect(t, c)
-				f, err := tg.Create("f")
-				if err != nil {
-					t.Fatal(err)
-				}
-				w.Pull()
-				limited(t, func() {
-					if err = do(tg, f); err == nil {
-						t.Error("no error")
+			wg.Go(func() {
+				t.Run(name+"/"+op, func(t *testing.T) {
+					w, c, path := wired(t, opt)
+					tg := connect(t, c)
+					f, err := tg.Create("f")
+					if err != nil {
+						t.Fatal(err)
 					}
-					f.Abandon()
-					tg.Close()
+					w.Pull()
+					limited(t, func() {
+						if err = do(tg, f); err == nil {
+							t.Error("no error")
+						}
+						f.Abandon()
+						tg.Close()
+					})
+					if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !strings.Contains(err.Error(), "no connection") {
+						t.Errorf("%v", err)
+					}
+					if _, err := os.Stat(filepath.Join(path, "f")); err == nil {
+						t.Error("the file has its name")
+					}
 				})
-				if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !strings.Contains(err.Error(), "no connection") {
-					t.Errorf("%v", err)
-				}
-				if _, err := os.Stat(filepath.Join(path, "f")); err == nil {
-					t.Error("the file has its name")
-				}
 			})
 		}
 	}
@@ -94,45 +98,48 @@ func TestDeadPeer(t *testing.T) {
 // The cable is pulled in the middle of a file and plugged in again: the work goes
 // on where it was.
 func TestResume(t *testing.T) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	for name, fault := range map[string]func(*wire.Wire){
 		"cut":     func(w *wire.Wire) { w.CutAfter(5 << 20) },
 		"pulled":  func(w *wire.Wire) { w.Pull(); time.AfterFunc(4*time.Second, func() { w.Cut(); w.Plug() }) },
 		"refused": func(w *wire.Wire) { w.Refuse(); w.Cut(); time.AfterFunc(2*time.Second, w.Plug) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w, c, path := wired(t, sshd.Options{})
-			c.Patience = time.Minute
-			tg := connect(t, c)
-			f, err := tg.Create("f")
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := random(32 << 20)
-			limited(t, func() {
-				for off := 0; off < len(want); off += 1 << 20 {
-					if off == 8<<20 {
-						fault(w)
-					}
-					if _, err := f.WriteAt(want[off:off+1<<20], int64(off)); err != nil {
-						t.Errorf("at %d: %v", off, err)
-						break
-					}
+		wg.Go(func() {
+			t.Run(name, func(t *testing.T) {
+				w, c, path := wired(t, sshd.Options{})
+				c.Patience = time.Minute
+				tg := connect(t, c)
+				f, err := tg.Create("f")
+				if err != nil {
+					t.Fatal(err)
 				}
-				if err := f.Commit(); err != nil {
-					t.Error(err)
+				want := random(32 << 20)
+				limited(t, func() {
+					for off := 0; off < len(want); off += 1 << 20 {
+						if off == 8<<20 {
+							fault(w)
+						}
+						if _, err := f.WriteAt(want[off:off+1<<20], int64(off)); err != nil {
+							t.Errorf("at %d: %v", off, err)
+							break
+						}
+					}
+					if err := f.Commit(); err != nil {
+						t.Error(err)
+					}
+				})
+				got, err := os.ReadFile(filepath.Join(path, "f"))
+				if err != nil || !bytes.Equal(got, want) {
+					t.Errorf("%d bytes, %v; or not what was written", len(got), err)
+				}
+				if d := f.(interface{ Doubtful() bool }); !d.Doubtful() {
+					t.Error("the file is not doubted")
+				}
+				if warn := tg.(target.Warner).Warnings(); len(warn) != 1 || !strings.Contains(warn[0], "lost") {
+					t.Errorf("warnings: %q", warn)
 				}
 			})
-			got, err := os.ReadFile(filepath.Join(path, "f"))
-			if err != nil || !bytes.Equal(got, want) {
-				t.Errorf("%d bytes, %v; or not what was written", len(got), err)
-			}
-			if d := f.(interface{ Doubtful() bool }); !d.Doubtful() {
-				t.Error("the file is not doubted")
-			}
-			if warn := tg.(target.Warner).Warnings(); len(warn) != 1 || !strings.Contains(warn[0], "lost") {
-				t.Errorf("warnings: %q", warn)
-			}
 		})
 	}
 }

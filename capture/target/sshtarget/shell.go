@@ -16,10 +16,14 @@ import (
 // 126 and more for themselves.
 const exists = 117
 
+// mark is what every script prints first: what comes before is of the files with
+// which the user's own shell begins.
+const mark = "gokdump-begins"
+
 // script makes a command of a POSIX shell script, whatever the user's own shell
 // is. Messages are asked for in English, to be understood here.
 func script(text string) string {
-	return "LC_ALL=C exec sh -c " + quote("umask 077\n"+text)
+	return "LC_ALL=C exec sh -c " + quote("umask 077\necho "+mark+"\n"+text)
 }
 
 // quote makes one word of s for any shell.
@@ -36,9 +40,14 @@ func (l *link) run(op, text string, extra time.Duration) (out string, err error)
 		defer s.Close()
 		var stdout, stderr little
 		s.Stdout, s.Stderr = &stdout, &stderr
-		err = s.Run(script(text))
-		out = stdout.String()
-		return failure(err, &stderr)
+		if err := failure(s.Run(script(text)), &stderr); err != nil {
+			return err
+		}
+		var found bool
+		if _, out, found = strings.Cut(stdout.String(), mark+"\n"); !found {
+			return fmt.Errorf("the shell there says %.200q", stdout.String())
+		}
+		return nil
 	})
 	return out, err
 }
@@ -76,11 +85,11 @@ func failure(err error, stderr *little) error {
 	return fmt.Errorf("status %d: %s", status.ExitStatus(), text)
 }
 
-// little keeps the first few KiB of what is written to it.
+// little keeps the first 64 KiB of what is written to it.
 type little struct{ bytes.Buffer }
 
 func (b *little) Write(p []byte) (int, error) {
-	const most = 4 << 10
+	const most = 64 << 10
 	b.Buffer.Write(p[:min(len(p), max(0, most-b.Len()))])
 	return len(p), nil
 }

@@ -89,3 +89,28 @@ func TestMode(t *testing.T) {
 		tg.Close()
 	}
 }
+
+// What the files of the user's shell print is in nobody's way.
+func TestChattyShell(t *testing.T) {
+	s := sshd.Start(t, sshd.Options{NoSFTP: true, Lines: []string{
+		`ForceCommand echo "Welcome!"; echo ready; printf "no newline"; eval "$SSH_ORIGINAL_COMMAND"`,
+	}})
+	c, path := config(t, s)
+	tg := connect(t, c)
+	if n, err := tg.Free(); n == 0 || err != nil {
+		t.Errorf("Free: %d, %v", n, err)
+	}
+	f, err := tg.Create("f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write([]byte("text")); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(path, "f")); string(b) != "text" {
+		t.Errorf("%q, %v", b, err)
+	}
+}

@@ -62,6 +62,8 @@ func Start(t testing.TB, opt Options) *Server {
 		"PasswordAuthentication no",
 		"PidFile none",
 		"LogLevel VERBOSE",
+		// bash then leaves the user's .bashrc alone, which may take seconds.
+		"SetEnv SHLVL=2",
 	}
 	if !opt.NoSFTP {
 		config = append(config, "Subsystem sftp internal-sftp")
