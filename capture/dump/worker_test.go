@@ -48,12 +48,17 @@ func TestNoAllocations(t *testing.T) {
 			continue
 		}
 		w, pfns := testWorker(t, id, newFakeCore(4096), some)
-		if n := testing.AllocsPerRun(10, func() {
-			if err := w.block(pfns, &w.e.tally[1]); err != nil {
-				t.Fatal(err)
+		for _, known := range []bool{false, true} {
+			if n := testing.AllocsPerRun(10, func() {
+				if !known {
+					clear(w.e.twins.tags)
+				}
+				if err := w.block(pfns, &w.e.tally[1]); err != nil {
+					t.Fatal(err)
+				}
+			}); n != 0 {
+				t.Errorf("%v: %v allocations in a block, its pages known: %v", id, n, known)
 			}
-		}); n != 0 {
-			t.Errorf("%v: %v allocations in a block", id, n)
 		}
 	}
 	core := newFakeCore(4096)

@@ -8,7 +8,10 @@ import (
 
 // read(2) of /proc/vmcore maps and unmaps every single page in the kernel;
 // mmap(2) sets up thousands at once and copies several times faster
-// (fs/proc/vmcore.c). Other files are read: page cache gains nothing by mmap.
+// (fs/proc/vmcore.c). Other files are read: faults on page cache, populated or not,
+// took 0.8 to 1.6 us of CPU a page where reads of 64 KiB and more took 0.5. And what
+// is encoded is a copy in either case: a page that changes meanwhile, by a device that
+// nobody stopped or in a file that somebody writes, would make a stream of no page.
 
 // windowSize is the size of one mapping, in bytes; windowCount how many a
 // reader keeps, since walking page tables jumps to and fro.
