@@ -90,6 +90,7 @@ func (s *scan) pin(t kernel.Span, maps *pfnset.Set) {
 				for pfn := start; pfn < min(end, maps.Limit()); pfn++ {
 					if maps.Has(pfn) {
 						s.shared.Add(pfn)
+						s.shares = true
 					}
 				}
 			}

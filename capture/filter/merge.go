@@ -117,7 +117,7 @@ func (s *scan) take(p *part) {
 		s.done += s.res.RAM.LenRange(p.section.Start, p.section.End)
 		if s.done > s.told { // a second scan starts anew
 			s.told = s.done
-			s.opt.Progress(s.done, s.res.RAM.Len())
+			s.opt.Progress(s.done, s.ramPages)
 		}
 	}
 }

@@ -27,8 +27,10 @@ type scan struct {
 	slab       *pfnset.Set // nil when it is too much to go first
 	slabPages  uint64
 	shared     *pfnset.Set // pages of struct pages that are mapped more than once
-	pinHits    uint64      // pinned pages, not of the image, that looked droppable
-	pinOffline uint64      // of these, as out of use
+	shares     bool        // whether there are any
+	ramPages   uint64
+	pinHits    uint64 // pinned pages, not of the image, that looked droppable
+	pinOffline uint64 // of these, as out of use
 	total      tally
 	doubt      kernel.Doubt
 	open       run // of a compound page that reaches beyond the section taken last
@@ -47,6 +49,7 @@ func (s *scan) run(ctx context.Context, r vmcore.Reader) error {
 	limit := s.res.RAM.Limit()
 	s.pinned, s.image, s.first, s.slab = pfnset.New(limit), pfnset.New(limit), pfnset.New(limit), pfnset.New(limit)
 	s.shared = pfnset.New(limit)
+	s.ramPages = s.res.RAM.Len() // all of them are counted for it, so not for each section
 	for _, k := range s.src.KernelImage() {
 		s.addImage(k.Start, k.End)
 	}
@@ -66,8 +69,7 @@ func (s *scan) run(ctx context.Context, r vmcore.Reader) error {
 	}
 	s.finishFirst()
 	if s.opt.Progress != nil {
-		n := s.res.RAM.Len()
-		s.opt.Progress(n, n)
+		s.opt.Progress(s.ramPages, s.ramPages)
 	}
 	return nil
 }

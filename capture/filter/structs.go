@@ -52,7 +52,7 @@ func (w *worker) read(p *part, b []byte, va uint64) {
 // buffer, read from pa, are found at other addresses too.
 func (w *worker) noteShared(at, pa, n uint64) {
 	page, set := w.s.pageSize, w.s.shared
-	if set.Len() == 0 {
+	if !w.s.shares {
 		return
 	}
 	for from := pa; from < pa+n; {
