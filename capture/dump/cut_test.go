@@ -33,7 +33,7 @@ func fullDisk(t *testing.T, core *fakeCore, fresh bool, workers int) {
 	sel := core.selection(func(pfn uint64) bool { return some(pfn) || inImage(pfn) },
 		func(pfn uint64) bool { return early(pfn) || inImage(pfn) })
 	whole := newMemFile(-1)
-	if _, err := Write(t.Context(), whole, core, sel, Meta{}, Options{Codec: codec.Snappy}); err != nil {
+	if _, err := Write(t.Context(), whole, core, sel, Meta{}, Options{Codec: codec.Snappy, Workers: workers}); err != nil {
 		t.Fatal(err)
 	}
 	all := len(whole.data)/diskBlock + 1
