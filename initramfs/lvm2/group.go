@@ -3,7 +3,6 @@ package lvm2
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -115,8 +114,8 @@ func (g *Group) Linear(name string) ([]Piece, error) {
 		return nil, fmt.Errorf("lvm: logical volume %s/%s: %w", g.Name, name, fmt.Errorf(format, a...))
 	}
 	for _, other := range g.logical.names {
-		if g.leansOn(other, name) {
-			return fail("%w, and %s is a snapshot of it", ErrUnsupported, other)
+		if snap, ok := g.leansOn(other, name); ok {
+			return fail("%w, and %s is a snapshot of it", ErrUnsupported, snap)
 		}
 	}
 	v := g.logical.sub(name)
@@ -151,13 +150,17 @@ func (g *Group) Linear(name string) ([]Piece, error) {
 	return out, nil
 }
 
-// leansOn tells whether logical volume name is a snapshot of origin.
-func (g *Group) leansOn(name, origin string) bool {
+// leansOn tells whether logical volume name is what LVM keeps of a snapshot of origin,
+// and the snapshot's own name.
+func (g *Group) leansOn(name, origin string) (snapshot string, ok bool) {
 	v := g.logical.sub(name)
-	return slices.ContainsFunc(v.names, func(n string) bool {
-		s, ok := v.values[n].(*section)
-		return ok && s.text("type") == "snapshot" && (s.text("origin") == origin || s.text("cow_store") == origin)
-	})
+	for _, n := range v.names {
+		s, is := v.values[n].(*section)
+		if is && s.text("type") == "snapshot" && (s.text("origin") == origin || s.text("cow_store") == origin) {
+			return s.text("cow_store"), true
+		}
+	}
+	return "", false
 }
 
 func (g *Group) piece(s *section) (p Piece, err error) {

@@ -129,7 +129,7 @@ func TestUnsupported(t *testing.T) {
 		"raid1":           {lv("v", `type = "raid1" device_count = 2 raids = ["a", "b"]`), "raid1"},
 		"vdo":             {lv("v", `type = "vdo" vdo_pool = "a"`), "vdo"},
 		"sub-volume":      {lv("v", `type = "striped" stripe_count = 1 stripes = ["other", 0]`), "no physical volume"},
-		"origin":          {lv("v", linear) + lv("s", `type = "snapshot" chunk_size = 8 origin = "v" cow_store = "c"`), "snapshot"},
+		"origin":          {lv("v", linear) + lv("s", `type = "snapshot" chunk_size = 8 origin = "v" cow_store = "c"`), "c is a snapshot of it"},
 		"pvmove":          {strings.Replace(lv("v", linear), "VISIBLE", "LOCKED", 1), "LOCKED"},
 		"beyond":          {lv("v", `type = "striped" stripe_count = 1 stripes = ["pv1", 45]`), "10 extents from 45"},
 		"no such segment": {strings.Replace(lv("v", linear), "segment1", "segment2", 1), "start_extent"},
