@@ -14,6 +14,8 @@ const (
 	// finishLimit is how long a capture may take to end a dump in good order
 	// after it was told to stop: what the page cache holds must reach the disk.
 	finishLimit = 120 * time.Second
+	// minFinish is the least of it, where the plan has little patience.
+	minFinish = 10 * time.Second
 	// logLimit is how long the crashed kernel's log may take to reach the
 	// console when there is no target.
 	logLimit = 60 * time.Second

@@ -45,7 +45,9 @@ func (w *worker) runCapture(p *plan.Plan, t target.Target, tried []string) verdi
 
 	// PID 1 must not lose patience before this loop does.
 	stall := d.Stall.Duration()
-	w.sign(stepCapture, stall+w.finish)
+	// A disk that gives no sign for that long will not take much more.
+	finish := min(w.finish, max(2*stall, minFinish))
+	w.sign(stepCapture, stall+finish)
 	quiet := time.NewTimer(stall)
 	defer quiet.Stop()
 	ended := ctx.Done()
@@ -60,17 +62,17 @@ func (w *worker) runCapture(p *plan.Plan, t target.Target, tried []string) verdi
 		case <-moved:
 			if giveUp == nil {
 				quiet.Reset(stall)
-				w.sign(stepCapture, stall+w.finish)
+				w.sign(stepCapture, stall+finish)
 			}
 		case <-quiet.C:
 			cancel(fmt.Errorf("deadline %q: no progress for %v", "stall", stall))
 		case <-ended:
 			ended = nil // once
 			w.log.Warnf("%v; the dump is finished with what it has", context.Cause(ctx))
-			w.sign("finish dump", w.finish)
-			giveUp = time.After(w.finish)
+			w.sign("finish dump", finish)
+			giveUp = time.After(finish)
 		case <-giveUp:
-			err := fmt.Errorf("%w; and %v later it had not ended", context.Cause(ctx), w.finish)
+			err := fmt.Errorf("%w; and %v later it had not ended", context.Cause(ctx), finish)
 			w.report(stepCapture, err)
 			return failed(stepCapture, err)
 		}

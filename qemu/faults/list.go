@@ -53,11 +53,15 @@ func (p *player) faults() []fault {
 		fault{name: "disk hangs at 4 MiB", about: "the disk answers nothing any more", disk: &nbd.Faults{HangAfter: 4 << 20}, story: plain(hasty), repair: true, want: []end{logOnly}},
 		fault{name: "flushes dropped", about: "the disk says that it flushed and did not; power stays", disk: &nbd.Faults{DropFlush: true}, story: plain(""), want: []end{complete}},
 	)
-	// Two before the dump is under way, most in its middle, the last ones about
-	// where files get their names.
-	for i, part := range []float64{0.001, 0.02, 0.13, 0.31, 0.47, 0.66, 0.85, 0.97, 0.99, 0.999} {
-		list = append(list, fault{name: fmt.Sprintf("power cut %d", i+1), about: fmt.Sprintf("after %.1f %% of all writes; half of what was not flushed is lost", 100*part),
-			short: i == 5, cut: part, disk: &nbd.Faults{}, story: plain(""), repair: true, want: []end{complete, logOnly, nothing}})
+	// Most in the middle of the dump; and at the flushes, which stand between the
+	// log, the dump, its name and the report.
+	for i, part := range []float64{0.02, 0.2, 0.45, 0.7} {
+		list = append(list, fault{name: fmt.Sprintf("power cut %d", i+1), about: fmt.Sprintf("after %.0f %% of all writes; half of what was not flushed is lost", 100*part),
+			short: i == 2, cut: cut{part: part}, disk: &nbd.Faults{}, story: plain(""), repair: true, want: []end{complete, logOnly, nothing}})
+	}
+	for i := range 8 {
+		list = append(list, fault{name: fmt.Sprintf("power cut %d", i+5), about: fmt.Sprintf("behind flush %d; half of what was not flushed is lost", i+1),
+			cut: cut{flush: i + 1}, disk: &nbd.Faults{}, story: plain(""), repair: true, want: []end{complete, logOnly, nothing}})
 	}
 	return append(list,
 		fault{name: "module missing", about: "virtio_pci.ko is not in the image", want: []end{onScreen}, story: damaged(hasty, func(name string, data []byte) []byte {

@@ -275,7 +275,7 @@ func (l *Lab) prepare(ctx context.Context, dir string, s Story, todo script.Scri
 		drives = append(drives, qemu.Drive{Path: second})
 	}
 	return o, qemu.Opts{
-		Kernel: l.Kernel.Image, Initrd: initrd, Append: reserve + " panic=30",
+		Kernel: l.Kernel.Image, Initrd: initrd, Append: reserve + " panic=30 no_timer_check",
 		MemoryMiB: s.MemoryMiB, CPUs: s.CPUs, CPU: s.CPU, Accel: l.Accel,
 		Drives: drives,
 		Reboot: s.Return || s.Carry, Timeout: s.Timeout, Log: o.Log, Extra: extra,

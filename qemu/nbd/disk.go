@@ -30,9 +30,17 @@ type Disk struct {
 	pending []write // not flushed, in their order
 	begun   bool
 	written int64 // bytes since Begin
+	flushed int   // flushes since Begin
+	mark    Mark  // closes reached
 	reached chan struct{}
-	mark    int64 // closes reached
 	hang    chan struct{}
+}
+
+// Mark is a moment: when so many bytes were written, or so many flushes were
+// done, whichever is first; 0 stands for never.
+type Mark struct {
+	Bytes   int64
+	Flushes int
 }
 
 type write struct {
@@ -54,17 +62,37 @@ func OpenDisk(path string, f Faults) (*Disk, error) {
 	return &Disk{file: file, size: st.Size(), faults: f, hang: make(chan struct{})}, nil
 }
 
-// Begin starts the count of bytes that the faults wait for. The channel is closed
-// when mark bytes were written since.
-func (d *Disk) Begin(mark int64) <-chan struct{} {
+// Begin starts the counts that faults wait for. The channel is closed at mark.
+func (d *Disk) Begin(mark Mark) <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.begun, d.written, d.mark = true, 0, mark
+	d.begun, d.written, d.flushed, d.mark = true, 0, 0, mark
 	d.reached = make(chan struct{})
-	if mark <= 0 {
+	return d.reached
+}
+
+// count notes what was done since Begin, with d.mu held.
+func (d *Disk) count(bytes int64, flushes int) {
+	if !d.begun {
+		return
+	}
+	before := d.past()
+	d.written += bytes
+	d.flushed += flushes
+	if !before && d.past() {
 		close(d.reached)
 	}
-	return d.reached
+}
+
+func (d *Disk) past() bool {
+	return d.mark.Bytes > 0 && d.written >= d.mark.Bytes || d.mark.Flushes > 0 && d.flushed >= d.mark.Flushes
+}
+
+// Flushes is the number of flushes since [Disk.Begin].
+func (d *Disk) Flushes() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.flushed
 }
 
 // Written is the number of bytes written since [Disk.Begin].
@@ -110,13 +138,7 @@ func (d *Disk) write(p []byte, off int64) error {
 		return syscall.EIO
 	}
 	d.pending = append(d.pending, write{off, p})
-	if d.begun {
-		before := d.written
-		d.written += int64(len(p))
-		if before < d.mark && d.written >= d.mark {
-			close(d.reached)
-		}
-	}
+	d.count(int64(len(p)), 0)
 	return nil
 }
 
@@ -124,6 +146,7 @@ func (d *Disk) write(p []byte, off int64) error {
 func (d *Disk) flush() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer d.count(0, 1)
 	if d.begun && d.faults.DropFlush {
 		return nil
 	}

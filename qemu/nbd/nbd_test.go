@@ -86,9 +86,10 @@ func TestCacheAndCut(t *testing.T) {
 	for name, f := range map[string]Faults{"honest": {}, "liar": {DropFlush: true}} {
 		t.Run(name, func(t *testing.T) {
 			c, d, path := dial(t, f)
-			<-d.Begin(0)
+			mark := d.Begin(Mark{Flushes: 1})
 			c.do(cmdWrite, 0, 4, []byte("AAAA"), 0)
 			c.do(cmdFlush, 0, 0, nil, 0)
+			<-mark
 			c.do(cmdWrite, 2, 4, []byte("BBBB"), 0)
 			c.do(cmdWrite, 8, 2, []byte("CC"), 0)
 			if _, got := c.do(cmdRead, 0, 12, nil, 12); string(got) != "AABBBB..CC.." {
@@ -118,7 +119,7 @@ func TestWriteFails(t *testing.T) {
 	if code, _ := c.do(cmdWrite, 0, 8, []byte("BEFORE.."), 0); code != 0 {
 		t.Errorf("a write before the fault begins: %d", code)
 	}
-	mark := d.Begin(8)
+	mark := d.Begin(Mark{Bytes: 8})
 	for i, want := range []uint32{0, 0, uint32(syscall.EIO)} {
 		if code, _ := c.do(cmdWrite, 100, 4, []byte("XXXX"), 0); code != want {
 			t.Errorf("write %d: error %d, want %d", i, code, want)
@@ -140,7 +141,7 @@ func TestWriteFails(t *testing.T) {
 
 func TestHang(t *testing.T) {
 	c, d, _ := dial(t, Faults{HangAfter: 1})
-	d.Begin(0)
+	d.Begin(Mark{})
 	c.do(cmdWrite, 0, 4, []byte("XXXX"), 0)
 	c.send(uint32(requestMagic), uint16(0), uint16(cmdWrite), uint64(7), uint64(0), uint32(1), []byte("Y"))
 	c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
