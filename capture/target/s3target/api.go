@@ -25,14 +25,16 @@ const (
 	crcName   = "CRC32C"
 )
 
-// guarded makes headers for a body: the store compares it with both checksums, and
-// keeps the CRC-32C, if it knows it, with the object.
-func guarded(p []byte) http.Header {
-	sum := md5.Sum(p)
-	return http.Header{
-		"Content-Md5": {base64.StdEncoding.EncodeToString(sum[:])},
-		crcHeader:     {checksum(p)},
+// guarded makes headers for a body: the store compares it with the checksum, and
+// keeps it, if it knows the kind, with the object. A request that is signed has the
+// SHA-256 as well; one that was signed in advance has the MD5 in its place.
+func (c *client) guarded(p []byte) http.Header {
+	h := http.Header{crcHeader: {checksum(p)}}
+	if c.cfg.Presigned != nil {
+		sum := md5.Sum(p)
+		h.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
 	}
+	return h
 }
 
 // confirmed holds what the store says it has against p.
@@ -48,7 +50,7 @@ func confirmed(a *answer, p []byte) error {
 
 // put makes a whole object, unless there is one of that key.
 func (c *client) put(key string, p []byte) error {
-	h := guarded(p)
+	h := c.guarded(p)
 	h.Set("If-None-Match", "*")
 	h.Set("Content-Type", "application/octet-stream")
 	a, err := c.do(request{method: http.MethodPut, key: key, header: h, body: p})
@@ -131,7 +133,7 @@ type sent struct {
 
 // part sends part number n, from 1, or sends it again.
 func (u *upload) part(n int, p []byte) (sent, error) {
-	h := guarded(p)
+	h := u.c.guarded(p)
 	if !u.crc {
 		h.Del(crcHeader)
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -49,7 +50,13 @@ const (
 	maxAnswer = 256 << 10
 	firstWait = 250 * time.Millisecond
 	lastWait  = 8 * time.Second
-	slowest   = 128 << 10 // bytes per second: what is slower is dead
+	slowest   = 16 << 10 // bytes per second: what is slower for long is dead
+
+	// sendBuffer is what the kernel keeps of a connection's data, in bytes; it
+	// takes twice as much. Left alone it takes up to 4 MiB, for each connection,
+	// and nobody can tell for minutes whether anything of that arrives.
+	sendBuffer = 256 << 10
+	unsent     = 64 << 10 // bytes per second: at least so fast it must go out
 )
 
 var (
@@ -162,6 +169,15 @@ func again(err error) bool {
 	return false
 }
 
+// dial makes a connection.
+func (c *client) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := c.cfg.Dial(ctx, network, addr)
+	if t, ok := conn.(*net.TCPConn); ok && err == nil {
+		_ = t.SetWriteBuffer(sendBuffer) // without it all works as well, and takes memory
+	}
+	return conn, err
+}
+
 // url is where a key is.
 func (c *client) url(key string, q url.Values) *url.URL {
 	path, raw := "/"+key, "/"+escape(key, true)
@@ -173,9 +189,17 @@ func (c *client) url(key string, q url.Values) *url.URL {
 
 // once sends a request. With an [Error] the answer is not nil.
 func (c *client) once(r request) (*answer, error) {
-	limit := c.cfg.Timeout + r.limit + time.Duration(len(r.body))*time.Second/slowest
-	ctx, cancel := context.WithTimeout(c.ctx, limit)
+	whole, cancel := context.WithTimeout(c.ctx, c.cfg.Timeout+r.limit+time.Duration(len(r.body))*time.Second/slowest)
 	defer cancel()
+	// Parts share what the link can take: not how long one takes tells that the
+	// other side is dead, but that it takes nothing more of it.
+	ctx, stall := context.WithCancelCause(whole)
+	defer stall(nil)
+	quiet := c.cfg.Timeout + r.limit + time.Duration(min(len(r.body), 2*sendBuffer))*time.Second/unsent
+	body := &watched{r: bytes.NewReader(r.body), quiet: quiet, timer: time.AfterFunc(quiet, func() {
+		stall(fmt.Errorf("no answer within %v", quiet))
+	})}
+	defer body.timer.Stop()
 	u := c.url(r.key, r.query)
 	if c.cfg.Presigned != nil {
 		text, err := c.cfg.Presigned.find(r)
@@ -186,9 +210,15 @@ func (c *client) once(r request) (*answer, error) {
 			return nil, errPresigned
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+	if len(r.body) > 0 {
+		req.Body, req.ContentLength = body, int64(len(r.body))
+		req.GetBody = func() (io.ReadCloser, error) { // for a connection that turns out to be over
+			return &watched{r: bytes.NewReader(r.body), quiet: quiet, timer: body.timer}, nil
+		}
 	}
 	req.URL = u // as it is signed
 	req.Header = r.header.Clone()
@@ -205,7 +235,7 @@ func (c *client) once(r request) (*answer, error) {
 	res, err := c.http.Do(req)
 	if err != nil {
 		if ctx.Err() != nil && c.ctx.Err() == nil {
-			return nil, fmt.Errorf("no answer within %v: %w", limit, err)
+			return nil, fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 		}
 		return nil, explain(err)
 	}
@@ -228,6 +258,21 @@ func (c *client) once(r request) (*answer, error) {
 	e.hint = c.hint(e, res.Header)
 	return a, e
 }
+
+// watched is a body, and a timer that begins anew with each piece that is taken of
+// it.
+type watched struct {
+	r     *bytes.Reader
+	quiet time.Duration
+	timer *time.Timer
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.timer.Reset(w.quiet)
+	return w.r.Read(p)
+}
+
+func (w *watched) Close() error { return nil }
 
 // element gives the text of the first XML element of that name: answers are small
 // and flat.

@@ -46,7 +46,7 @@ func (f *file) finish(name string) error {
 		if err := f.dir.c.put(f.dir.prefix+name, q.data[:f.size]); err != nil {
 			return err
 		}
-		f.proof = "the store's checksum (CRC-32C or MD5) of the object"
+		f.proof = "the store's check of the object's checksum"
 		return nil
 	}
 	if f.up == nil && name != f.name { // the name can still be chosen
@@ -69,7 +69,7 @@ func (f *file) finish(name string) error {
 	if err := f.up.complete(parts); err != nil {
 		return err
 	}
-	f.proof = "the store's checksums (CRC-32C or MD5) of its parts"
+	f.proof = "the store's check of the checksums of its parts"
 	if key == f.up.key {
 		return nil
 	}

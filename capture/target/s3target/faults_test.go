@@ -395,3 +395,17 @@ func TestNewIsBounded(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A slow link is no dead one: each part takes longer than the store may be silent.
+func TestSlowLink(t *testing.T) {
+	s := s3d.Start(t, false)
+	w := wire.New(t, s.Addr)
+	w.Slow(160 * time.Millisecond)
+	c, path := config(t, s)
+	c.Endpoint, c.Timeout, c.Patience = "http://"+w.Addr, 2*time.Second, time.Second
+	want, err := large(t, connect(t, c), "vmcore", 6<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantObject(t, filepath.Join(path, "vmcore"), want)
+}

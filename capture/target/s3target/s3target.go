@@ -66,8 +66,8 @@ type Config struct {
 	// DefaultMemory. A part has a sixth of it at most, and an upload 10,000 parts:
 	// 48 MiB are good for objects of 78 GiB.
 	Memory int64
-	// Timeout is how long the server may take to answer; for data 1 second for
-	// each 128 KiB is added. 0 means DefaultTimeout.
+	// Timeout is how long the server may take to answer, or to take more of what is
+	// sent to it. 0 means DefaultTimeout.
 	Timeout time.Duration
 	// Patience is how long a request is tried again before it is an error. 0 means
 	// DefaultPatience.
@@ -147,7 +147,7 @@ func (c Config) client() (*client, error) {
 	}
 	cl.http = &http.Client{
 		Transport: &http.Transport{
-			DialContext: c.Dial, TLSClientConfig: t, TLSHandshakeTimeout: c.Timeout,
+			DialContext: cl.dial, TLSClientConfig: t, TLSHandshakeTimeout: c.Timeout,
 			MaxIdleConnsPerHost: buffers, DisableCompression: true,
 		},
 		// A request that is signed for one host is not for another.

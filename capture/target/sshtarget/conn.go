@@ -68,9 +68,9 @@ func (c *conn) within(limit time.Duration, f func() error) error {
 // to be waited.
 func (c *conn) close() { c.tcp.Close() }
 
-// connect makes a connection.
-func (l *link) connect() (*conn, error) {
-	ctx, cancel := context.WithTimeout(l.ctx, l.cfg.Timeout)
+// connect makes a connection, for which there is so much time.
+func (l *link) connect(limit time.Duration) (*conn, error) {
+	ctx, cancel := context.WithTimeout(l.ctx, limit)
 	defer cancel()
 	tcp, err := l.cfg.Dial(ctx, "tcp", l.cfg.Addr)
 	if err != nil {
@@ -79,7 +79,7 @@ func (l *link) connect() (*conn, error) {
 	l.gen++
 	c := &conn{gen: l.gen, tcp: tcp}
 	stop := context.AfterFunc(l.ctx, c.close)
-	err = c.within(l.cfg.Timeout, func() error { return c.login(l) })
+	err = c.within(limit, func() error { return c.login(l) })
 	if !stop() && err == nil { // the link was shut meanwhile
 		err = context.Cause(l.ctx)
 	}

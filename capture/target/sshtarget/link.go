@@ -103,7 +103,7 @@ func (l *link) get() (*conn, error) {
 			l.end(cause)
 			return nil, cause
 		}
-		c, err := l.connect()
+		c, err := l.connect(min(l.cfg.Timeout, max(left, time.Second)))
 		if err == nil {
 			l.cur = c
 			return c, nil

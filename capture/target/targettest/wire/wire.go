@@ -57,7 +57,7 @@ func (w *Wire) Plug() { w.pulled.Store(false); w.refused.Store(false) }
 // Refuse closes new connections at once.
 func (w *Wire) Refuse() { w.refused.Store(true) }
 
-// Slow makes each piece of up to 64 KiB wait, in one direction.
+// Slow makes each piece of up to 64 KiB wait on its way to the server.
 func (w *Wire) Slow(d time.Duration) { w.delay.Store(int64(d)) }
 
 // CutAfter closes all connections after n more bytes, from whatever side.
@@ -88,6 +88,9 @@ func (w *Wire) accept() {
 			continue
 		}
 		w.dials.Add(1)
+		if t, ok := in.(*net.TCPConn); ok {
+			t.SetReadBuffer(64 << 10) // what is in the wire has not arrived
+		}
 		out, err := net.Dial("tcp", w.to)
 		if err != nil {
 			in.Close()
@@ -96,8 +99,8 @@ func (w *Wire) accept() {
 		w.mu.Lock()
 		w.conns[in], w.conns[out] = true, true
 		w.mu.Unlock()
-		go w.copy(in, out, true)
-		go w.copy(out, in, false)
+		go w.copy(in, out, false)
+		go w.copy(out, in, true)
 	}
 }
 
