@@ -1,0 +1,86 @@
+//go:build net && s3
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gokdump/gokdump/capture/plan"
+	"github.com/gokdump/gokdump/capture/target"
+	"github.com/gokdump/gokdump/capture/target/s3target"
+	"github.com/gokdump/gokdump/initramfs/boot"
+)
+
+// stepStore is the step that gets the store ready, as a verdict names it.
+const stepStore = "open store"
+
+// s3Memory is what the parts of an upload may take, in bytes: the least that the
+// target takes, since a crash kernel has little. It is good for dumps of 48 GiB.
+const s3Memory = 30 << 20
+
+// openS3 reaches the store.
+func (n *network) openS3(r request) (target.Target, error) {
+	cfg, err := s3Config(r)
+	if err != nil {
+		return nil, err
+	}
+	host, addresses := r.Target.Server()
+	port := 443
+	if scheme, rest, _ := strings.Cut(r.S3.Endpoint, "://"); scheme == "http" {
+		port = 80
+		if _, p, err := net.SplitHostPort(rest); err == nil {
+			port, _ = strconv.Atoi(p)
+		}
+	} else if _, p, err := net.SplitHostPort(rest); err == nil {
+		port, _ = strconv.Atoi(p)
+	}
+	at, err := n.reach(r, host, *addresses, port)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		// The name, which may have the bucket before it, is for TLS and the
+		// signature; the address is what answered.
+		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(at.String(), strconv.Itoa(port)))
+	}
+	ctx, cancel := r.within(stepStore, "mount", r.deadlines.Mount)
+	defer cancel()
+	var t target.Target
+	err = boot.Within(ctx, fmt.Sprintf("open %s", r.S3.Endpoint), func() (err error) {
+		t, err = s3target.New(ctx, cfg)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// s3Config puts a target's part of the plan, and its files, together.
+func s3Config(r request) (s3target.Config, error) {
+	s := r.S3
+	cfg := s3target.Config{
+		Endpoint: s.Endpoint, Region: s.Region, Bucket: s.Bucket, Prefix: r.Path, VirtualHost: !s.PathStyle,
+		Memory: s3Memory, Epoch: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC),
+	}
+	text, err := os.ReadFile(plan.FilePath(s.Credentials))
+	if err != nil {
+		return cfg, err
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+		cfg.Presigned, err = s3target.ParsePresigned(text)
+	} else {
+		cfg.Credentials, err = s3target.ParseCredentials(text, "")
+	}
+	if err == nil && s.CA != "" {
+		cfg.CA, err = os.ReadFile(plan.FilePath(s.CA))
+	}
+	return cfg, err
+}
