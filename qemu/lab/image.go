@@ -14,6 +14,6 @@ func (l *Lab) BuildImage(ctx context.Context, dir, config string) (string, error
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		return "", fmt.Errorf("lab: %w", err)
 	}
-	_, err := l.buildImage(ctx, file, image)
+	_, err := l.buildImage(ctx, l.Kernel.Root, file, image)
 	return image, err
 }

@@ -85,6 +85,7 @@ func compile(ctx context.Context, bin string) error {
 		{"-tags", "raw,stack", "-o", filepath.Join(bin, DiskInit), module + "/cmd/kdump-init"},
 		{"-tags", "raw,stack,age", "-o", filepath.Join(bin, AgeInit), module + "/cmd/kdump-init"},
 		{"-tags", "raw,stack,net", "-o", filepath.Join(bin, "kdump-init-net"), module + "/cmd/kdump-init"},
+		{"-tags", "raw,stack,net,ssh,s3,age,notify", "-o", filepath.Join(bin, "kdump-init-full"), module + "/cmd/kdump-init"},
 	} {
 		cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-ldflags", "-s -w"}, args...)...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -96,10 +97,11 @@ func compile(ctx context.Context, bin string) error {
 }
 
 // buildImage runs kdump-mkinitramfs for config and returns what it printed. The program
-// finds the smallest kdump-init that will do, beside itself.
-func (l *Lab) buildImage(ctx context.Context, config, image string) (string, error) {
+// finds the smallest kdump-init that will do, beside itself. root is where the kernel,
+// and what kdump.conf names, is.
+func (l *Lab) buildImage(ctx context.Context, root, config, image string) (string, error) {
 	argv := []string{
-		l.Command("kdump-mkinitramfs"), "--root", l.Kernel.Root, "--kernel", l.Kernel.Release,
+		l.Command("kdump-mkinitramfs"), "--root", root, "--kernel", l.Kernel.Release,
 		"--config", config, "-o", image, // kdump-init lies beside it
 	}
 	var out bytes.Buffer
@@ -109,4 +111,27 @@ func (l *Lab) buildImage(ctx context.Context, config, image string) (string, err
 		return out.String(), fmt.Errorf("lab: %s: %w\n%s", strings.Join(argv, " "), err, out.String())
 	}
 	return out.String(), nil
+}
+
+// rootWith is a root with the kernel in it and files, by path.
+func (l *Lab) rootWith(ctx context.Context, dir string, files map[string][]byte) (string, error) {
+	root := filepath.Join(dir, "root")
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return "", fmt.Errorf("lab: %w", err)
+	}
+	for _, part := range []string{"boot", "lib"} {
+		if out, err := exec.CommandContext(ctx, "cp", "-a", filepath.Join(l.Kernel.Root, part), root).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("lab: cp: %w\n%s", err, out)
+		}
+	}
+	for name, data := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return "", fmt.Errorf("lab: %w", err)
+		}
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			return "", fmt.Errorf("lab: %w", err)
+		}
+	}
+	return root, nil
 }

@@ -33,6 +33,8 @@ const DefaultConfig = "ext4 UUID=" + DiskUUID + "\npath " + CrashDir + "\nhost s
 type Story struct {
 	// Config is the kdump.conf; empty means [DefaultConfig].
 	Config string
+	// Files are what Config names, keys and certificates, by their paths.
+	Files map[string][]byte
 	// CPUs, CPU and MemoryMiB are as in [qemu.Opts].
 	CPUs      int
 	CPU       string
@@ -213,7 +215,14 @@ func (l *Lab) prepare(ctx context.Context, dir string, s Story, todo script.Scri
 	}
 	var err error
 	if s.Network == nil {
-		if o.BuildOutput, err = l.buildImage(ctx, config, o.Image); err != nil {
+		root := l.Kernel.Root
+		if s.Files != nil {
+			if root, err = l.rootWith(ctx, dir, s.Files); err != nil {
+				return o, none, err
+			}
+			defer os.RemoveAll(root)
+		}
+		if o.BuildOutput, err = l.buildImage(ctx, root, config, o.Image); err != nil {
 			return o, none, err
 		}
 	}
