@@ -10,7 +10,6 @@ type deflater struct {
 	lit, dist deflateCode
 	m         matcher
 	prefix    prefixCode
-	lens      [deflateLits + deflateDists]uint8 // of both codes, in a row
 	header    deflateHeader
 }
 

@@ -312,7 +312,6 @@ func (p pipe) Create(name string) (target.File, error) {
 type pipeFile struct {
 	target.File
 	from, next int64 // the order counts from here; where it goes on
-	early      int64 // bytes before it that were written
 	taken      []bool
 }
 

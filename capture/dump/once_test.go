@@ -21,7 +21,7 @@ type onceFile struct {
 	mu         sync.Mutex
 	head, most int64
 	taken      []bool
-	next, desc int64 // where page data and descriptors go on
+	next       int64 // where page data goes on
 	wrong      error // the first thing that was not as promised
 	limit      int64 // page data from here on is refused; 0: none
 }
