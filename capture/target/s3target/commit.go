@@ -40,7 +40,7 @@ func (f *file) finish(name string) error {
 	if f.up == nil && f.size <= f.partSize { // small: one request
 		q := f.open[0]
 		if q == nil {
-			q = new(part)
+			q = &part{size: f.partSize}
 		}
 		q.grow(f.size)
 		if err := f.dir.c.put(f.dir.prefix+name, q.data[:f.size]); err != nil {
@@ -99,7 +99,7 @@ func (f *file) rest() ([]sent, error) {
 			for len(f.open)+f.flying >= buffers && f.flying > 0 {
 				f.changed.Wait()
 			}
-			q = &part{index: i}
+			q = &part{index: i, size: f.partSize}
 		}
 		q.grow(min(f.partSize, f.size-int64(i)*f.partSize))
 		f.send(q)

@@ -123,7 +123,7 @@ func (f *file) part(index int) (*part, error) {
 		}
 		f.changed.Wait()
 	}
-	q := &part{index: index}
+	q := &part{index: index, size: f.partSize}
 	if n := len(f.free); n > 0 {
 		q.data, f.free = f.free[n-1][:0], f.free[:n-1]
 	}

@@ -5,9 +5,13 @@ import "slices"
 // part is a part of a file that is not sent yet.
 type part struct {
 	index int    // from 0
+	size  int64  // that it will have at most
 	data  []byte // what there is, up to the last byte that was written
 	spans []span // of it, which were written; sorted, apart from each other
 }
+
+// small is how many bytes of a part may grow as they come: most files are reports.
+const small = 256 << 10
 
 // span is bytes of a part.
 type span struct{ from, to int64 }
@@ -33,7 +37,14 @@ func (q *part) put(p []byte, off int64) {
 
 // grow makes data have n bytes at least.
 func (q *part) grow(n int64) {
-	if old := int64(len(q.data)); n > old {
+	old := int64(len(q.data))
+	if n > old && n > small && n > int64(cap(q.data)) {
+		// At once, and once only: what is left behind by growing is memory, too.
+		data := make([]byte, old, q.size)
+		copy(data, q.data)
+		q.data = data
+	}
+	if n > old {
 		q.data = slices.Grow(q.data, int(n-old))[:n]
 		clear(q.data[old:])
 	}

@@ -49,7 +49,7 @@ func TestElement(t *testing.T) {
 }
 
 func TestParts(t *testing.T) {
-	q := new(part)
+	q := &part{size: 12}
 	for _, s := range []span{{5, 8}, {0, 2}, {10, 12}, {2, 5}, {7, 9}} {
 		q.put(make([]byte, s.to-s.from), s.from)
 	}
