@@ -4,8 +4,8 @@
 // Every page is a stream of its own, so that a reader can get at any page.
 // The package owns the byte formats. It never knows where a page lies or goes,
 // and never decides which codec to use. Encoders and decoders are in separate
-// files and share no table, so that a program which only encodes carries no
-// decoder.
+// files and share no table but the few that RFC 8878 prints, so that a program
+// which only encodes carries no decoder.
 //
 // Facts: RFC 1950 and 1951 (zlib), the kernel's Documentation/staging/lzo.rst
 // (LZO1X), snappy's format_description.txt, RFC 8878 (zstd), and the flags of

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/klauspost/compress/snappy"
+	"github.com/golang/snappy"
 )
 
 // ErrCorrupt is wrapped by the error of a decoder for bytes that are not a
@@ -76,8 +76,6 @@ func decodeSnappy(dst, src []byte) error {
 	if n != len(dst) {
 		return fmt.Errorf("expands to %d bytes, want %d", n, len(dst))
 	}
-	// Strict: snappy's own extension s2 would pass otherwise, which no other
-	// reader of dumps knows.
-	_, err = snappy.DecodeStrict(dst, src)
+	_, err = snappy.Decode(dst, src)
 	return err
 }

@@ -136,4 +136,5 @@ func (e *zstdEncoder) huffLiterals(dst []byte) []byte {
 }
 
 func load64(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
+func load32(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[i:]) }
 func putUint64(b []byte, v uint64)  { binary.LittleEndian.PutUint64(b, v) }
