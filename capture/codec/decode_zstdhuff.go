@@ -64,7 +64,7 @@ func (h *huffDecoder) fseWeights(src []byte) int {
 	for n := 0; n < 254; n++ {
 		c := h.fse.cells[s%uint32(len(h.fse.cells))]
 		h.weights[n] = c.sym
-		b.fill()
+		b.fill(src)
 		if b.left() < int(c.bits) { // the other state has one more to tell
 			h.weights[n+1] = h.fse.cells[other%uint32(len(h.fse.cells))].sym
 			return n + 2
@@ -119,36 +119,4 @@ func (h *huffDecoder) build(count int) bool {
 	}
 	h.log = log
 	return true
-}
-
-// stream fills dst with the symbols of src, which must be exactly as many.
-func (h *huffDecoder) stream(dst, src []byte) bool {
-	var b backBits
-	if !b.start(src) {
-		return false
-	}
-	down := 64 - h.log
-	i := 0
-	acc, used := b.acc, b.used
-	for ; i+5 <= len(dst) && b.at >= 8; i += 5 { // 5 codes are 55 bits at most
-		b.at -= used >> 3
-		acc, used = load64(b.src, int(b.at)), used&7
-		out := dst[i : i+5 : i+5]
-		for k := range out {
-			c := h.table[acc<<(used&63)>>(down&63)&(1<<maxHuffBits-1)]
-			out[k] = byte(c)
-			used += uint(c >> 8)
-		}
-	}
-	b.acc, b.used = acc, used
-	for ; i < len(dst); i++ {
-		b.fill()
-		c := h.table[b.acc<<b.used>>(down&63)&(1<<maxHuffBits-1)]
-		dst[i] = byte(c)
-		b.used += uint(c >> 8)
-		if b.used > 64 {
-			return false
-		}
-	}
-	return b.left() == 0
 }

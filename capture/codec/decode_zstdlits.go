@@ -80,9 +80,9 @@ func (d *zstdDecoder) huffLiterals(dst []byte, op int, src []byte, treeless bool
 		return 0, nil, errZstdHuff
 	}
 	lp = len(dst) - n
-	lits := dst[lp:]
+	all := [4]huffStream{{src: src, dst: dst[lp:]}}
 	if form == 0 {
-		if !d.huff.stream(lits, src) {
+		if !d.huff.streams(all[:1]) {
 			return 0, nil, errZstdLits
 		}
 		return lp, rest, nil
@@ -94,15 +94,17 @@ func (d *zstdDecoder) huffLiterals(dst []byte, op int, src []byte, treeless bool
 		return 0, nil, errZstdLits
 	}
 	body := src[jump:]
-	for i := range 4 {
-		size, count := len(body), len(lits)
-		if i < 3 {
-			size, count = int(binary.LittleEndian.Uint16(src[2*i:])), quarter
-		}
-		if size > len(body) || !d.huff.stream(lits[:count], body[:size]) {
+	for i := range 3 {
+		size := int(binary.LittleEndian.Uint16(src[2*i:]))
+		if size > len(body) {
 			return 0, nil, errZstdLits
 		}
-		body, lits = body[size:], lits[count:]
+		all[i] = huffStream{src: body[:size], dst: dst[lp+i*quarter : lp+(i+1)*quarter]}
+		body = body[size:]
+	}
+	all[3] = huffStream{src: body, dst: dst[lp+3*quarter:]}
+	if !d.huff.streams(all[:]) {
+		return 0, nil, errZstdLits
 	}
 	return lp, rest, nil
 }

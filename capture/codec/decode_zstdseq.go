@@ -92,28 +92,31 @@ func (d *zstdDecoder) sequences(dst []byte, op, lp int, src []byte) (end int, er
 	for {
 		lc, oc, mc := lit.cells[ls%(1<<maxFSELog)], off.cells[os%(1<<maxFSELog)], match.cells[ms%(1<<maxFSELog)]
 		lx, mx := &litCodes[lc.sym%maxFSESymbols], &matchCodes[mc.sym%maxFSESymbols]
-		b.fill()
+		b.fill(src)
 		dist := 1<<(oc.sym&31) + b.take(uint(oc.sym&31))
 		n := int(mx.base + b.take(uint(mx.bits)) + 3)
 		if oc.sym+lx.bits+mx.bits > 57-2*maxFSELog-8 { // and the next states
-			b.fill()
+			b.fill(src)
 		}
 		lits := int(lx.base + b.take(uint(lx.bits)))
-		if dist = d.distance(dist, lits); dist == 0 {
-			return 0, errZstdDist
+		if dist > 3 {
+			dist -= 3
+			d.recent = [3]uint32{dist, d.recent[0], d.recent[1]}
+		} else {
+			dist = d.again(dist, lits)
 		}
 		if lits > len(dst)-lp {
 			return 0, errZstdLits
 		}
-		copy(dst[op:], dst[lp:lp+lits])
+		moveLits(dst, op, lp, lits)
 		op, lp = op+lits, lp+lits
 		if n > lp-op {
 			return 0, errZstdOutput
 		}
-		if uint(dist) > uint(op) {
+		if dist == 0 || uint(dist) > uint(op) {
 			return 0, errZstdDist
 		}
-		repeat(dst[op-int(dist):op+n], int(dist))
+		copyMatch(dst[:lp], op, int(dist), n)
 		op += n
 		if count--; count == 0 {
 			break
@@ -126,33 +129,4 @@ func (d *zstdDecoder) sequences(dst []byte, op, lp int, src []byte) (end int, er
 		return 0, errZstdSeqs
 	}
 	return op + copy(dst[op:], dst[lp:]), nil
-}
-
-// distance is the one that an offset means (RFC 8878 section 3.1.1.5); 0 is none.
-func (d *zstdDecoder) distance(off uint32, lits int) uint32 {
-	r := &d.recent
-	if off > 3 {
-		r[0], r[1], r[2] = off-3, r[0], r[1]
-		return r[0]
-	}
-	if lits == 0 { // the latest would have made one match with the one before
-		off++
-	}
-	switch off {
-	case 1:
-	case 2:
-		r[0], r[1] = r[1], r[0]
-	case 3:
-		r[0], r[1], r[2] = r[2], r[0], r[1]
-	case 4:
-		r[0], r[1], r[2] = r[0]-1, r[0], r[1]
-	}
-	return r[0]
-}
-
-// repeat fills b behind its first dist bytes with what is dist bytes before.
-func repeat(b []byte, dist int) {
-	for at := dist; at < len(b); {
-		at += copy(b[at:], b[:at]) // twice as much each time
-	}
 }
