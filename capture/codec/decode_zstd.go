@@ -1,13 +1,15 @@
 package codec
 
-import "errors"
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/cespare/xxhash/v2"
+)
 
 // zstdDecoder expands the one frame of a page (RFC 8878). It is our own since a
 // page is all that it must know: it has no window, no dictionary, no buffer
 // beside the page, and nothing that runs beside it.
-//
-// A checksum of the content is passed over, not compared: makedumpfile's frames
-// and ours carry none.
 type zstdDecoder struct {
 	huff            huffDecoder
 	lit, off, match fseKind
@@ -22,6 +24,7 @@ var (
 	errZstdOutput = errors.New("expands to more than a page")
 	errZstdShort  = errors.New("expands to less than a page")
 	errZstdTrail  = errors.New("bytes after the end of the frame")
+	errZstdSum    = errors.New("checksum does not match")
 )
 
 // The types of a block.
@@ -82,6 +85,8 @@ func (d *zstdDecoder) decode(dst, src []byte) error {
 		return errZstdInput
 	case len(src) > trailer:
 		return errZstdTrail
+	case trailer > 0 && binary.LittleEndian.Uint32(src) != uint32(xxhash.Sum64(dst)):
+		return errZstdSum
 	}
 	return nil
 }

@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-var errZstdHuff = errors.New("Huffman code is corrupt")
+var errZstdHuff = errors.New("code of literals is corrupt")
 
 // huffDecoder is the Huffman code of literals, RFC 8878 section 4.2.
 type huffDecoder struct {
