@@ -70,7 +70,7 @@ func (p *player) faults() []fault {
 			}
 			return data
 		})},
-		fault{name: "image corrupted", about: "bytes changed in its middle", arming: "exit 3", story: lab.Story{Config: lab.DefaultConfig, Damage: corrupt}},
+		fault{name: "image corrupted", about: "bytes changed in its middle", arming: "archive: ", story: lab.Story{Config: lab.DefaultConfig, Damage: corrupt}},
 		fault{name: "init cannot run", about: "the crash kernel panics for want of an init", want: []end{nothing}, story: damaged("", func(name string, data []byte) []byte {
 			if name == "init" {
 				return bytes.Repeat([]byte{0}, len(data))

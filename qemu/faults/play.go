@@ -79,7 +79,7 @@ func (p *player) play(ctx context.Context, f fault) row {
 	switch {
 	case errors.Is(err, errCut):
 	case f.arming != "" && o != nil && strings.Contains(o.Console, f.arming):
-		r.saved = "refused when arming: " + f.arming
+		r.saved = "refused when arming"
 		return r
 	case err != nil:
 		r.err = err
