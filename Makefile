@@ -39,6 +39,7 @@ test: ## everything, from nothing: what CI runs
 	@$(MAKE) --no-print-directory test-unit
 	@$(MAKE) --no-print-directory fuzz
 	@$(MAKE) --no-print-directory test-vm
+	@$(MAKE) --no-print-directory test-faults-short
 	@$(MAKE) --no-print-directory test-matrix-short
 
 .PHONY: test-unit
@@ -63,6 +64,11 @@ test-matrix: setup ## compare dumps of all kernels, page by page, and of the new
 test-faults: setup ## break machines while they capture; writes docs/faults.md
 	@scripts/slow "compiling the faults" $(GO) build -o build/tools/ ./qemu/faults
 	@build/tools/faults $(FAULTSFLAGS)
+
+.PHONY: test-faults-short
+test-faults-short: setup ## the same for five of them
+	@scripts/slow "compiling the faults" $(GO) build -o build/tools/ ./qemu/faults
+	@build/tools/faults --short
 
 .PHONY: docs
 docs: ## write the documentation of the last test-matrix anew
