@@ -109,8 +109,11 @@ func parseName(host, name string) (stamp time.Time, count int, ok bool) {
 	if rest == "" {
 		return stamp, 1, true
 	}
-	count, err = strconv.Atoi(strings.TrimPrefix(rest, "-"))
-	return stamp, count, err == nil && rest[0] == '-' && count > 1
+	digits, ok := strings.CutPrefix(rest, "-")
+	count, err = strconv.Atoi(digits)
+	// Older versions wrote counts below ten with one digit.
+	ok = ok && err == nil && count > 1 && (digits == strconv.Itoa(count) || digits == "0"+strconv.Itoa(count) && count < 10)
+	return stamp, count, ok
 }
 
 // look reads what is in the directory.

@@ -312,6 +312,8 @@ func TestLoop(t *testing.T) {
 func FuzzName(f *testing.F) {
 	f.Add("db1-2026-11-02T00-00-00Z-10")
 	f.Add("db1-2026-11-02T00-00-00Z--1")
+	f.Add("db1-2026-11-02T00-00-00Z-010")
+	f.Add("db1-2026-11-02T00-00-00Z-+12")
 	f.Fuzz(func(t *testing.T, name string) {
 		if stamp, n, ok := parseName("db1", name); ok && n < 100 && n > 9 {
 			if got := Numbered("db1-"+stamp.Format(stampLayout), n); got != name {
