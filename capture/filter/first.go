@@ -54,7 +54,7 @@ func (s *scan) twice(large *pfnset.Set, m kernel.Mapping) {
 	}
 	start, end := m.PA/s.pageSize, (m.PA+m.Size)/s.pageSize
 	if large.LenRange(start, end) > 0 {
-		s.shared.AddRange(start, end)
+		s.doubled.AddRange(start, end)
 		s.shares = true
 	}
 	large.AddRange(start, end)

@@ -27,6 +27,7 @@ type scan struct {
 	slab       *pfnset.Set // nil when it is too much to go first
 	slabPages  uint64
 	shared     *pfnset.Set // pages of struct pages that are mapped more than once
+	doubled    *pfnset.Set // of these, where large pages do so: not even a hugetlb page has a reason
 	shares     bool        // whether there are any
 	ramPages   uint64
 	pinHits    uint64 // pinned pages, not of the image, that looked droppable
@@ -48,7 +49,7 @@ func (s *scan) warn(format string, a ...any) {
 func (s *scan) run(ctx context.Context, r vmcore.Reader) error {
 	limit := s.res.RAM.Limit()
 	s.pinned, s.image, s.first, s.slab = pfnset.New(limit), pfnset.New(limit), pfnset.New(limit), pfnset.New(limit)
-	s.shared = pfnset.New(limit)
+	s.shared, s.doubled = pfnset.New(limit), pfnset.New(limit)
 	s.ramPages = s.res.RAM.Len() // all of them are counted for it, so not for each section
 	for _, k := range s.src.KernelImage() {
 		s.addImage(k.Start, k.End)

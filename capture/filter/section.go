@@ -54,11 +54,13 @@ const maxBroken = 64
 // worker scans sections, one after the other. Workers share nothing that
 // changes.
 type worker struct {
-	s      *scan
-	mem    vmcore.Reader
-	space  *kernel.Space
-	buf    []byte
-	shared []run // offsets in buf of struct pages that are another page's too
+	s     *scan
+	mem   vmcore.Reader
+	space *kernel.Space
+	buf   []byte
+	// Offsets in buf of struct pages that are another page's too; doubled where a
+	// large page maps them twice.
+	shared, doubled []run
 }
 
 func (s *scan) newWorker(mem vmcore.Reader) *worker {
@@ -198,6 +200,11 @@ func (w *worker) judge(p *part, b []byte, first, start, end uint64) uint64 {
 		}
 		va := p.va(pfn, size)
 		tail := l.IsTail(page) || l.IsForeign(page, next, va)
+		if within(w.doubled, at) {
+			p.tally.sharedMap++
+			pfn++
+			continue
+		}
 		switch {
 		case tail && pfn == p.section.Start+p.lead:
 			p.lead++
@@ -208,7 +215,7 @@ func (w *worker) judge(p *part, b []byte, first, start, end uint64) uint64 {
 		case tail || l.IsHead(page):
 			p.after = pfn + 1
 		}
-		if w.inShared(at) && !tail && !l.IsHead(page) {
+		if within(w.shared, at) && !tail && !l.IsHead(page) {
 			p.tally.sharedMap++
 			pfn++
 			continue

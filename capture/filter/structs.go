@@ -21,7 +21,7 @@ func (w *worker) read(p *part, b []byte, va uint64) {
 		why = err
 	}
 	page := w.s.pageSize
-	w.shared = w.shared[:0]
+	w.shared, w.doubled = w.shared[:0], w.doubled[:0]
 	for at := uint64(0); at < uint64(len(b)); {
 		pa, n, err := w.space.Translate(va + at)
 		if err != nil {
@@ -51,21 +51,24 @@ func (w *worker) read(p *part, b []byte, va uint64) {
 // noteShared notes which of the struct pages in n bytes at offset at of the
 // buffer, read from pa, are found at other addresses too.
 func (w *worker) noteShared(at, pa, n uint64) {
-	page, set := w.s.pageSize, w.s.shared
+	page := w.s.pageSize
 	if !w.s.shares {
 		return
 	}
 	for from := pa; from < pa+n; {
 		to := min(from&^(page-1)+page, pa+n)
-		if set.Has(from / page) {
+		switch {
+		case w.s.doubled.Has(from / page):
+			w.doubled = appendRun(w.doubled, at+from-pa, at+to-pa, Kept)
+		case w.s.shared.Has(from / page):
 			w.shared = appendRun(w.shared, at+from-pa, at+to-pa, Kept)
 		}
 		from = to
 	}
 }
 
-func (w *worker) inShared(at uint64) bool {
-	for _, r := range w.shared {
+func within(runs []run, at uint64) bool {
+	for _, r := range runs {
 		if r.start <= at && at < r.end {
 			return true
 		}
