@@ -12,7 +12,7 @@ import (
 // What the crash kernel has to find room for must not grow unseen: bytes.
 const (
 	maxImage = 2_000_000 // compressed, for virtio and ext4
-	maxInit  = 4_500_000 // kdump-init, in memory as long as the capture runs
+	maxInit  = 4_200_000 // kdump-init, in memory as long as the capture runs
 )
 
 func TestBudgets(t *testing.T) {
