@@ -28,6 +28,9 @@ const (
 // lastWords is what the crashed kernel's log ends with.
 const lastWords = "Kernel panic - not syncing: sysrq triggered crash"
 
+// logFollows is what kdump-init says before it shows the log for want of a target.
+const logFollows = "the end of the crashed kernel's log follows"
+
 // judge looks at the disk that a machine left, and at its console. A file with a
 // complete dump's name that is none is an error whatever the fault was.
 func (p *player) judge(ctx context.Context, o *lab.Outcome, repair bool) (end, string, error) {
@@ -52,7 +55,7 @@ func (p *player) judge(ctx context.Context, o *lab.Outcome, repair bool) (end, s
 		}
 	}
 	if best == nothing {
-		if _, after, ok := strings.Cut(o.Console, lastWords); ok && strings.Contains(after, lastWords) {
+		if _, after, ok := strings.Cut(o.Console, logFollows); ok && strings.Contains(after, lastWords) {
 			return onScreen, "nothing on the disk; the end of the log on the console", nil
 		}
 	}

@@ -60,8 +60,8 @@ func (p *player) faults() []fault {
 			short: i == 2, cut: cut{part: part}, disk: &nbd.Faults{}, story: plain(""), repair: true, want: []end{complete, logOnly, nothing}})
 	}
 	for i := range 8 {
-		list = append(list, fault{name: fmt.Sprintf("power cut %d", i+5), about: fmt.Sprintf("behind flush %d; half of what was not flushed is lost", i+1),
-			cut: cut{flush: i + 1}, disk: &nbd.Faults{}, story: plain(""), repair: true, want: []end{complete, logOnly, nothing}})
+		list = append(list, fault{name: fmt.Sprintf("power cut %d", i+5), about: fmt.Sprintf("behind flush %d before the last one; half of what was not flushed is lost", 7-i),
+			cut: cut{flush: 8 - i}, disk: &nbd.Faults{}, story: plain(""), repair: true, want: []end{complete, logOnly, nothing}})
 	}
 	return append(list,
 		fault{name: "module missing", about: "virtio_pci.ko is not in the image", want: []end{onScreen}, story: damaged(hasty, func(name string, data []byte) []byte {

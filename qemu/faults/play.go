@@ -41,7 +41,7 @@ type fault struct {
 
 type cut struct {
 	part  float64
-	flush int
+	flush int // 1 is the last one of a whole capture, 2 the one before
 }
 
 // row is what came of a fault.
@@ -50,6 +50,7 @@ type row struct {
 	saved   string
 	toEnd   time.Duration // from the panic to the reset; 0 means that power was cut
 	written int64         // bytes that reached the disk's cache since the panic
+	flushes int           // since then
 	err     error
 }
 
@@ -58,7 +59,8 @@ type player struct {
 	lab  *lab.Lab
 	work string
 	// whole is what a capture without faults writes, in bytes.
-	whole int64
+	whole   int64
+	flushes int
 	// big is the size of a large dump, in bytes.
 	big  int64
 	turn int
@@ -88,7 +90,7 @@ func (p *player) play(ctx context.Context, f fault) row {
 		r.toEnd = o.ToEnd
 	}
 	if f.name == baseline {
-		p.whole = r.written
+		p.whole, p.flushes = r.written, r.flushes
 	}
 	var e end
 	e, r.saved, r.err = p.judge(ctx, o, f.repair)
@@ -153,7 +155,16 @@ func (p *player) crash(ctx context.Context, dir string, r *row) (*lab.Outcome, e
 		return qemu.Drive{Path: "nbd+unix:///?socket=" + l.Addr().String(), Cache: "writeback"}, nil
 	}
 	s.Talk = func(ctx context.Context, vm *qemu.VM) error {
-		mark := disk.Begin(nbd.Mark{Bytes: int64(r.cut.part * float64(p.whole)), Flushes: r.cut.flush})
+		m := nbd.Mark{Bytes: int64(r.cut.part * float64(p.whole))}
+		if r.cut.flush > 0 {
+			m.Flushes = max(1, p.flushes+1-r.cut.flush)
+		}
+		mark := disk.Begin(m)
+		if r.disk.HangAfter > 0 {
+			err := vm.Expect(ctx, "kdump: reboot")
+			disk.Release()
+			return err
+		}
 		if r.cut == (cut{}) {
 			return nil
 		}
@@ -171,7 +182,7 @@ func (p *player) crash(ctx context.Context, dir string, r *row) (*lab.Outcome, e
 	if disk == nil {
 		return o, err
 	}
-	r.written = disk.Written()
+	r.written, r.flushes = disk.Written(), disk.Flushes()
 	if r.cut != (cut{}) {
 		// What the cache lost of the writes is as good as random, and the same each time.
 		err = errors.Join(err, disk.Cut(func(i int) bool { return (i*2654435761+p.turn)>>3&1 == 0 }))

@@ -34,6 +34,7 @@ type Disk struct {
 	mark    Mark  // closes reached
 	reached chan struct{}
 	hang    chan struct{}
+	release sync.Once
 }
 
 // Mark is a moment: when so many bytes were written, or so many flushes were
@@ -166,6 +167,10 @@ func (d *Disk) settle(keep func(i int) bool) error {
 	return nil
 }
 
+// Release lets a disk that hangs fail what it was asked, as a reset of its
+// controller would: QEMU itself waits for its disks when it resets them.
+func (d *Disk) Release() { d.release.Do(func() { close(d.hang) }) }
+
 // Close ends the disk in good order: what is in the cache is written.
 func (d *Disk) Close() error { return d.end(func(int) bool { return true }) }
 
@@ -174,7 +179,7 @@ func (d *Disk) Close() error { return d.end(func(int) bool { return true }) }
 func (d *Disk) Cut(keep func(i int) bool) error { return d.end(keep) }
 
 func (d *Disk) end(keep func(int) bool) error {
-	close(d.hang)
+	d.Release()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	err := d.settle(keep)
