@@ -91,7 +91,11 @@ func (p *player) look(ctx context.Context, l lab.Left) (end, string, error) {
 		}
 		return complete, "log and complete dump" + rest, nil
 	case slices.Contains(l.Names(), capture.PartialName):
-		if code, out := p.verify(ctx, l.Path(capture.PartialName)); code != 0 && code != 3 {
+		code, out := p.verify(ctx, l.Path(capture.PartialName))
+		if code == 1 && log && l.Report != nil && strings.Contains(l.Report.Error, "too little was saved for the usual tools") {
+			return logOnly, "log, and a partial dump too small for the usual tools, which its report says" + rest, nil
+		}
+		if code != 0 && code != 3 {
 			return nothing, "", fmt.Errorf("%s does not open: kdump-vmcore verify says %d: %s", capture.PartialName, code, out)
 		}
 		what := "log and partial dump"
