@@ -48,7 +48,7 @@ func parseResolv(text []byte) (dns []netip.Addr, search []string) {
 		case "search", "domain":
 			search = nil
 			for _, s := range f[1:] {
-				if s = strings.TrimSuffix(s, "."); s != "" && len(s) < 254 && !strings.Contains(s, "/") && len(search) < 6 {
+				if s = strings.TrimSuffix(s, "."); s != "" && len(s) < 254 && !strings.ContainsAny(s, "/\x00") && len(search) < 6 {
 					search = append(search, s)
 				}
 			}
