@@ -67,6 +67,8 @@ type Drive struct {
 	// Cache is QEMU's cache mode; empty means that flushes are not passed on: the
 	// host's page cache outlives QEMU, and no test outlives the host.
 	Cache string
+	// WriteMiBps is the most MiB that it takes in a second; 0 means no limit.
+	WriteMiBps int
 	// Unplugged leaves the disk out of the machine until device_add of the
 	// monitor puts it in, as drive diskN, N being its place in Drives.
 	Unplugged bool
@@ -189,6 +191,9 @@ func (o *Opts) Args() ([]string, error) {
 		drive := fmt.Sprintf("file=%s,if=none,id=disk%d,format=raw,cache=%s", path, i, or(d.Cache, "unsafe"))
 		if d.ReadOnly {
 			drive += ",readonly=on"
+		}
+		if d.WriteMiBps > 0 {
+			drive += fmt.Sprintf(",throttling.bps-write=%d", d.WriteMiBps<<20)
 		}
 		args = append(args, "-drive", drive)
 		if !d.Unplugged {

@@ -23,10 +23,10 @@ func TestArgs(t *testing.T) {
 		{
 			name: "everything",
 			o: Opts{Kernel: "k", Initrd: "i", Append: "panic=1", MemoryMiB: 512, CPUs: 4, CPU: "max", Accel: KVM, Reboot: true,
-				Drives: []Drive{{Path: "a,b.img"}, {Path: "c.img", ReadOnly: true}}, Extra: []string{"-watchdog-action", "reset"}},
+				Drives: []Drive{{Path: "a,b.img"}, {Path: "c.img", ReadOnly: true, WriteMiBps: 2}}, Extra: []string{"-watchdog-action", "reset"}},
 			want: []string{"-accel kvm", "-cpu max", "-smp 4", "-m 512M", "-initrd i", "-append console=ttyS0,115200 panic=1",
 				"-drive file=a,,b.img,if=none,id=disk0,format=raw,cache=unsafe", "-device virtio-blk-pci,drive=disk0",
-				"-drive file=c.img,if=none,id=disk1,format=raw,cache=unsafe,readonly=on", "-device virtio-blk-pci,drive=disk1",
+				"-drive file=c.img,if=none,id=disk1,format=raw,cache=unsafe,readonly=on,throttling.bps-write=2097152", "-device virtio-blk-pci,drive=disk1",
 				"-watchdog-action reset"},
 			not: []string{"-no-reboot"},
 		},
