@@ -110,23 +110,10 @@ func (s *save) must(k vmcore.Kdump) *pfnset.Set {
 	}
 	must := s.sel.First.Clone()
 	if old, ok := s.src.(interface{ Stored() *pfnset.Set }); ok {
-		keepOnly(must, old.Stored())
+		must.KeepOnly(old.Stored())
 	}
 	if s.res.Partial || s.res.UnreadablePages > 0 {
-		keepOnly(must, k.Stored())
+		must.KeepOnly(k.Stored())
 	}
 	return must
-}
-
-// keepOnly takes out of set what is not in the other one.
-func keepOnly(set, other *pfnset.Set) {
-	for pfn, ok := other.NextAbsent(0); ok; pfn, ok = other.NextAbsent(pfn) {
-		end, more := other.Next(pfn)
-		if !more {
-			end = other.Limit()
-		}
-		set.RemoveRange(pfn, end)
-		pfn = end
-	}
-	set.RemoveRange(other.Limit(), set.Limit())
 }

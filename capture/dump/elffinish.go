@@ -85,7 +85,7 @@ func (w *elfWriter) count() {
 		st.Cause = w.stopped
 	}
 	if w.first != nil {
-		missing := both(w.left, w.first).Len() // what cannot be read is not the waves' matter
+		missing := w.left.Both(w.first).Len() // what cannot be read is not the waves' matter
 		st.First = Wave{Pages: w.first.Len(), Stored: w.first.Len() - missing}
 	}
 	st.Rest = Wave{Pages: st.Pages - st.First.Pages, Stored: st.Stored - min(st.First.Stored, st.Stored), Bytes: st.Raw * w.size}

@@ -129,7 +129,7 @@ func (v *verifier) bitmaps() {
 	size := uint64(v.h.BlockSize)
 	ram := pages(v.k.RAM(), size, v.h.MaxMapNr)
 	stored := v.k.Stored()
-	if !subset(stored, ram) {
+	if !stored.In(ram) {
 		v.problem("bitmap 2 has pages that bitmap 1 does not call RAM")
 	}
 	if stored.Len() == 0 {

@@ -71,7 +71,7 @@ func (e *engine) plan(keep, first, image *pfnset.Set) []*wave {
 	e.tally[0].pages = first.Len()
 	e.tally[1].pages -= first.Len()
 	rest := &wave{in: keep, without: first, tally: &e.tally[1]}
-	if !subset(image, first) {
+	if !image.In(first) {
 		return []*wave{{in: first, tally: &e.tally[0]}, rest}
 	}
 	return []*wave{{in: image, tally: &e.tally[0]}, {in: first, without: image, tally: &e.tally[0]}, rest}
@@ -84,40 +84,4 @@ func pages(ranges []vmcore.Range, pageSize, limit uint64) *pfnset.Set {
 		s.AddRange(r.Start/pageSize, (r.End-1)/pageSize+1)
 	}
 	return s
-}
-
-// subset tells whether all of a is in b.
-func subset(a, b *pfnset.Set) bool {
-	for pfn, ok := a.Next(0); ok; pfn, ok = a.Next(pfn) {
-		end, more := a.NextAbsent(pfn)
-		if !more {
-			end = a.Limit()
-		}
-		if b.LenRange(pfn, end) != end-pfn {
-			return false
-		}
-		pfn = end
-	}
-	return true
-}
-
-// both is the set of pfns that are in a and in b.
-func both(a, b *pfnset.Set) *pfnset.Set {
-	out := a.Clone()
-	for pfn, ok := uint64(0), true; ok; {
-		if pfn, ok = b.NextAbsent(pfn); !ok {
-			break
-		}
-		end, more := b.Next(pfn)
-		if !more {
-			end = b.Limit()
-		}
-		out.RemoveRange(pfn, end)
-		if !more {
-			break
-		}
-		pfn = end
-	}
-	out.RemoveRange(b.Limit(), out.Limit())
-	return out
 }

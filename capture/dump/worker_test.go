@@ -118,26 +118,6 @@ func TestWaves(t *testing.T) {
 	}
 }
 
-func TestBoth(t *testing.T) {
-	const n = 3 * pfnset.ChunkPFNs
-	a, b := pfnset.New(n), pfnset.New(n-100)
-	a.AddRange(10, n)
-	a.RemoveRange(500, 600)
-	for pfn := uint64(0); pfn < n; pfn += 3 {
-		b.Add(pfn)
-	}
-	b.AddRange(pfnset.ChunkPFNs, 2*pfnset.ChunkPFNs)
-	c := both(a, b)
-	for pfn := range uint64(n) {
-		if c.Has(pfn) != (a.Has(pfn) && b.Has(pfn)) {
-			t.Fatalf("pfn %d", pfn)
-		}
-	}
-	if !subset(c, a) || !subset(c, b) || subset(a, b) || subset(b, a) || !subset(a, a) || !subset(pfnset.New(5), c) {
-		t.Error("subset")
-	}
-}
-
 // BenchmarkBlock is the page loop as a whole, BenchmarkStage its parts. The pages
 // are a third zeros, a third noise, a third text.
 func BenchmarkBlock(b *testing.B) {

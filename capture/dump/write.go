@@ -106,11 +106,11 @@ func (e *engine) writeOnce(ctx context.Context, h *kdumpfmt.Header, notes []byte
 // inCore takes out of the selection what a filtered core does not hold.
 func inCore(src vmcore.Source, sel *filter.Result) (keep, first *pfnset.Set) {
 	keep, first = sel.Keep, sel.First
-	if s, ok := src.(interface{ Stored() *pfnset.Set }); ok && !subset(keep, s.Stored()) {
-		keep = both(keep, s.Stored())
+	if s, ok := src.(interface{ Stored() *pfnset.Set }); ok && !keep.In(s.Stored()) {
+		keep = keep.Both(s.Stored())
 	}
-	if first != nil && !subset(first, keep) {
-		first = both(first, keep)
+	if first != nil && !first.In(keep) {
+		first = first.Both(keep)
 	}
 	return keep, first
 }

@@ -45,24 +45,12 @@ func NewSet(files []Kdump) (Source, error) {
 		}
 		next = min(g.EndPFN, h.MaxMapNr)
 		s.head.Status |= g.Status & kdumpfmt.FlagIncomplete
-		unite(s.stored, f.Stored())
+		s.stored.AddSet(f.Stored())
 	}
 	if next < h.MaxMapNr {
 		return nil, fmt.Errorf("%w: the file with pfns %#x up to %#x is missing", ErrSet, next, h.MaxMapNr)
 	}
 	return s, nil
-}
-
-// unite adds the members of from to s.
-func unite(s, from *pfnset.Set) {
-	for pfn, ok := from.Next(0); ok; pfn, ok = from.Next(pfn) {
-		end, more := from.NextAbsent(pfn)
-		if !more {
-			end = from.Limit()
-		}
-		s.AddRange(pfn, end)
-		pfn = end
-	}
 }
 
 // setSource is a set. Header and Stored are of the whole; what else the files
