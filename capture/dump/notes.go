@@ -1,8 +1,6 @@
 package dump
 
 import (
-	"encoding/binary"
-
 	"github.com/gokdump/gokdump/capture/vmcore"
 	"github.com/gokdump/gokdump/capture/vmcore/kdumpfmt"
 )
@@ -18,22 +16,17 @@ func layNotes(notes, info []byte) (out []byte, text kdumpfmt.Span, cpus int) {
 		switch {
 		case n.Name == "CORE" && n.Type == vmcore.NotePRStatus:
 			cpus++
-		case n.Name == "VMCOREINFO" && n.Type == vmcore.NoteVMCoreInfo && len(n.Desc) > 0 && text.Size == 0:
+		case n.Name == vmcore.VMCoreInfoName && n.Type == vmcore.NoteVMCoreInfo && len(n.Desc) > 0 && text.Size == 0:
 			text = kdumpfmt.Span{Offset: offset(notes, n.Desc), Size: int64(len(n.Desc))}
 		}
 	}
 	if text.Size != 0 || len(info) == 0 {
 		return notes, text, cpus
 	}
-	const name = "VMCOREINFO\x00"
-	out = binary.LittleEndian.AppendUint32(out, uint32(len(name)))
-	out = binary.LittleEndian.AppendUint32(out, uint32(len(info)))
-	out = binary.LittleEndian.AppendUint32(out, vmcore.NoteVMCoreInfo)
-	out = append(out, name...)
-	out = append(out, make([]byte, -len(out)&3)...)
-	text = kdumpfmt.Span{Offset: int64(len(out)), Size: int64(len(info))}
-	out = append(out, info...)
-	out = append(out, make([]byte, -len(out)&3)...)
+	note := vmcore.Note{Name: vmcore.VMCoreInfoName, Type: vmcore.NoteVMCoreInfo}
+	text = kdumpfmt.Span{Offset: int64(len(vmcore.AppendNote(nil, note))), Size: int64(len(info))}
+	note.Desc = info
+	out = vmcore.AppendNote(nil, note)
 	return append(out, notes...), text, cpus
 }
 
