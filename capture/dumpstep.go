@@ -65,10 +65,7 @@ func (r *run) saveDump(ctx context.Context) error {
 
 // saveFlat is [SaveFlat] for files.
 func saveFlat(ctx context.Context, src vmcore.Source, out SaveOutput, opt SaveOptions) (*SaveResult, error) {
-	res, err := SaveFlat(ctx, src, out.(target.File), false, opt)
-	// It cannot be read back. A stream in which nothing essential is missing opens.
-	res.Opens = err == nil && res.EssentialMissing == 0
-	return res, err
+	return SaveFlat(ctx, src, out.(target.File), false, opt)
 }
 
 // saved notes a dump that has its name.

@@ -24,7 +24,8 @@ func SaveELF(ctx context.Context, src vmcore.Source, out SaveOutput, opt SaveOpt
 
 // SaveFlat is [Save], or with elf [SaveELF], into a stream in the flattened
 // format, for a pipe. What went down a pipe cannot be read back: nothing is
-// verified, and the result's Opens is false. Bytes counts the stream. A dump that
+// verified, and the result's Opens says that all of the kernel's own pages went
+// down it. Bytes counts the stream. A dump that
 // was cut short because ctx ended is a whole stream of a dump that is marked
 // incomplete.
 func SaveFlat(ctx context.Context, src vmcore.Source, w io.Writer, elf bool, opt SaveOptions) (*SaveResult, error) {
@@ -43,6 +44,7 @@ func SaveFlat(ctx context.Context, src vmcore.Source, w io.Writer, elf bool, opt
 			err = f.Close()
 		}
 		s.res.Bytes = f.Written()
+		s.res.Opens = err == nil && s.likely()
 		return err
 	}, nil)
 	return s.res, err

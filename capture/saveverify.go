@@ -35,7 +35,7 @@ const (
 // prove what it has: target.Prover.
 func (s *save) verify(ctx context.Context) error {
 	if s.once {
-		s.res.Opens = s.named && s.res.EssentialMissing == 0
+		s.res.Opens = s.likely()
 		return nil
 	}
 	if out, ok := s.out.(interface{ Uncache() error }); ok && s.opt.VerifyMust {
@@ -91,6 +91,10 @@ func (s *save) verify(ctx context.Context) error {
 	}
 	return nil
 }
+
+// likely tells of a dump that cannot be read back that it opens: the kernel's name
+// could be read from the core, and nothing of the kernel's own is missing.
+func (s *save) likely() bool { return s.named && s.res.EssentialMissing == 0 }
 
 // opens reads the kernel's name from the dump as its readers will.
 func (s *save) opens(k vmcore.Source) error {

@@ -115,20 +115,13 @@ func (c *cli) stream(ctx context.Context, src vmcore.Source, elf bool, opt captu
 	p := newProgress(c.stderr)
 	defer p.done()
 	opt.Event = p.event
-	return streamed(capture.SaveFlat(ctx, src, c.stdout, elf, opt))
-}
-
-// streamed tells of a stream, which nobody can look at, that it opens when the
-// kernel's own pages are in it.
-func streamed(res *capture.SaveResult, err error) (*capture.SaveResult, error) {
-	res.Opens = err == nil && res.EssentialMissing == 0
-	return res, err
+	return capture.SaveFlat(ctx, src, c.stdout, elf, opt)
 }
 
 // saveFlatFile is a saver of flattened files.
 func saveFlatFile(ctx context.Context, src vmcore.Source, out capture.SaveOutput, opt capture.SaveOptions) (*capture.SaveResult, error) {
 	w := io.NewOffsetWriter(out, 0)
-	res, err := streamed(capture.SaveFlat(ctx, src, w, false, opt))
+	res, err := capture.SaveFlat(ctx, src, w, false, opt)
 	if err == nil {
 		err = out.Sync()
 	}

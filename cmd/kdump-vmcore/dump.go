@@ -95,22 +95,20 @@ func runDump(ctx context.Context, c *cli, args []string) int {
 	if err != nil {
 		return c.usageError("dump", err)
 	}
+	r := dumpResult{In: files[0], Level: opt.Level, Codec: opt.Codec.String()}
 	start := time.Now()
 	in, mended, err := openSource(ctx, files[0], *from)
 	if err != nil {
-		code = c.fail(err)
-		if *asJSON {
-			code = c.printJSON(dumpResult{Result: capture.Failed, Error: err.Error(), In: files[0], Level: opt.Level, Codec: opt.Codec.String()}, code)
-		}
-		return code
+		return c.report(r, "", &capture.SaveResult{}, err, time.Since(start), *asJSON)
 	}
 	defer in.Close()
 	c.note(mended)
+	r.Mended = mended
 	if *dry {
-		return c.dryRun(ctx, dumpResult{In: files[0], Level: opt.Level, Codec: opt.Codec.String(), Mended: mended}, in, opt, start, *asJSON)
+		return c.dryRun(ctx, r, in, opt, start, *asJSON)
 	}
 	name, res, err := makeDump(ctx, c, in, files[0], files[1], *save.force, opt, capture.Save)
-	return c.report(dumpResult{In: files[0], Level: opt.Level, Codec: opt.Codec.String(), Mended: mended}, name, res, err, time.Since(start), *asJSON)
+	return c.report(r, name, res, err, time.Since(start), *asJSON)
 }
 
 // dryRun tells what a dump would hold. r has what was asked for.

@@ -127,7 +127,7 @@ func (f *face) once(ctx context.Context, src vmcore.Source, opt capture.SaveOpti
 		}
 		return name, res, err
 	case f.opt.flat:
-		res, err := streamed(capture.SaveFlat(ctx, src, limitWriter(f.stdout, limit), f.opt.elf, opt))
+		res, err := capture.SaveFlat(ctx, src, limitWriter(f.stdout, limit), f.opt.elf, opt)
 		return "standard output", res, err
 	case f.opt.mode == modeSplit:
 		res, err := makeSet(ctx, src, in, outs, f.opt.force, opt, limit)
