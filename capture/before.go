@@ -27,10 +27,16 @@ func (r *run) loop() bool {
 	if n := r.cfg.Keep.Dumps; n > 0 {
 		guard.Dumps = min(guard.Dumps, n) // no more are there to be counted
 	}
-	why := guard.Loop(past.Crash{
-		Time:   r.rep.CrashTime,
-		Uptime: time.Duration(r.rep.Uptime * float64(time.Second)),
-	}, r.dumps)
+	var why string
+	if err := protect(func() error {
+		why = guard.Loop(past.Crash{
+			Time:   r.rep.CrashTime,
+			Uptime: time.Duration(r.rep.Uptime * float64(time.Second)),
+		}, r.dumps)
+		return nil
+	}); err != nil {
+		r.warn("the rule against crash loops: %v", err)
+	}
 	if why == "" {
 		return false
 	}

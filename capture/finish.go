@@ -39,7 +39,8 @@ func (r *run) finish() {
 }
 
 func (r *run) put(name string, text []byte) error {
-	n, err := r.writeHeld(name, text)
+	var n int64
+	err := protect(func() (err error) { n, err = r.writeHeld(name, text); return err })
 	if err != nil {
 		return err
 	}

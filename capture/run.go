@@ -71,7 +71,7 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 		r.try("save log", r.saveLog)
 	}
 	if r.dir != nil {
-		r.hold()
+		r.try("hold room", func() error { r.hold(); return nil })
 		if opened && r.secret != nil && !r.loop() {
 			r.try("save dump", func() error { return r.saveDump(ctx) })
 		}
@@ -79,7 +79,10 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 			r.try("remove old dumps", func() error { return r.prune(ctx) })
 		}
 	}
-	r.finish()
+	if err := protect(func() error { r.finish(); return nil }); err != nil {
+		r.rep.fail(r.step, err)
+		r.say("failed: %v", err)
+	}
 	if r.rep.Result == Failed && r.rep.Error == "" {
 		r.rep.fail("save dump", errors.New("there is no target, so the dump was not saved"))
 	}

@@ -275,31 +275,39 @@ func TestRunFullDisk(t *testing.T) {
 	}
 }
 
-// brokenTarget has a defect: it panics when the log is created.
-type brokenTarget struct{ target.Target }
+// brokenTarget has a defect: it panics when a file is created.
+type brokenTarget struct {
+	target.Target
+	file string
+}
 
 func (b brokenTarget) Sub(name string) (target.Target, error) {
 	t, err := b.Target.Sub(name)
-	return brokenTarget{t}, err
+	return brokenTarget{t, b.file}, err
 }
 
 func (b brokenTarget) Create(name string) (target.File, error) {
-	if name == LogName {
+	if name == b.file {
 		panic("a defect of ours")
 	}
 	return b.Target.Create(name)
 }
 
+// A panic costs what it is about, and nothing else.
 func TestRunPanicInside(t *testing.T) {
-	dir, tg := dirTarget(t)
-	rep, err := Run(t.Context(), config(t, synth.ELF(synth.Options{}), brokenTarget{tg}))
-	if err == nil || rep.FailedStep != "save log" || !strings.Contains(rep.Error, "a defect of ours") {
-		t.Errorf("failed at %q: %v", rep.FailedStep, err)
+	for file, step := range map[string]string{LogName: "save log", ReadmeName: "hold room", ReportName: "hold room"} {
+		dir, tg := dirTarget(t)
+		rep, err := Run(t.Context(), config(t, synth.ELF(synth.Options{}), brokenTarget{tg, file}))
+		if err == nil || rep.FailedStep != step || !strings.Contains(rep.Error, "a defect of ours") {
+			t.Errorf("%s: failed at %q: %v", file, rep.FailedStep, err)
+		}
+		if rep.Result != Complete {
+			t.Errorf("%s: the dump was lost too: %s", file, rep.Result)
+		}
+		if file != ReportName {
+			readReport(t, filepath.Join(dir, rep.Dir))
+		}
 	}
-	if rep.Result != Complete {
-		t.Errorf("the dump was lost too: %s", rep.Result)
-	}
-	readReport(t, filepath.Join(dir, rep.Dir))
 }
 
 func TestBytes(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gokdump/gokdump/capture/codec"
@@ -199,4 +200,32 @@ func raw(d kdumpfmt.Desc) []byte {
 	b := make([]byte, kdumpfmt.DescSize)
 	d.Put(b)
 	return b
+}
+
+// shaky is a dump whose pages make their decoder panic, but for the first reader of
+// it, which the caller has.
+type shaky struct {
+	vmcore.Kdump
+	readers *atomic.Int64
+}
+
+func (s shaky) NewReader() (vmcore.Reader, error) {
+	r, err := s.Kdump.NewReader()
+	if s.readers.Add(1) > 1 {
+		return shakyReader{r}, err
+	}
+	return r, err
+}
+
+type shakyReader struct{ vmcore.Reader }
+
+func (shakyReader) ReadPhys([]byte, uint64) error { panic("a bug") }
+
+// A panic of a goroutine would end the process, and with it the capture.
+func TestVerifyOutlivesPanic(t *testing.T) {
+	_, f, _ := writeSome(t)
+	_, err := Verify(t.Context(), shaky{reopen(t, f), new(atomic.Int64)}, VerifyOptions{Every: 1, Workers: 2})
+	if err == nil || !strings.Contains(err.Error(), "a bug") {
+		t.Errorf("Verify: %v", err)
+	}
 }

@@ -3,7 +3,9 @@ package dump
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/gokdump/gokdump/capture/pfnset"
@@ -48,7 +50,14 @@ func (v *verifier) show(total uint64) {
 	}
 }
 
-func (v *verifier) pages(ctx context.Context, from *wave) error {
+// pages decodes blocks of pages. A panic, of a decoder say, is an error: it would take
+// the whole capture with it, and the dump is written already.
+func (v *verifier) pages(ctx context.Context, from *wave) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("dump: internal error: %v\n%s", p, debug.Stack())
+		}
+	}()
 	r, err := v.k.NewReader()
 	if err != nil {
 		return err

@@ -86,7 +86,8 @@ type Result struct {
 
 // Scan decides on every page of RAM. info may be nil: then all is kept. The
 // error is ctx's, or tells that the options or the core are unusable; a kernel
-// that is not understood is no error but a warning, and its pages are kept.
+// that is not understood is no error but a warning, and its pages are kept. So it
+// is with one over whose struct pages Scan itself fails.
 func Scan(ctx context.Context, src vmcore.Source, info *kernel.Info, opt Options) (*Result, error) {
 	if opt.Level < 0 || opt.Level > LevelMax {
 		return nil, fmt.Errorf("filter: dump level %d is not between 0 and %d", opt.Level, LevelMax)
@@ -104,7 +105,14 @@ func Scan(ctx context.Context, src vmcore.Source, info *kernel.Info, opt Options
 	}
 	defer r.Close()
 	s := &scan{src: src, info: info, opt: opt, res: res, pageSize: src.PageSize()}
-	if err := s.run(ctx, r); err != nil {
+	switch err := fence(func() error { return s.run(ctx, r) }); e := err.(type) {
+	case nil:
+	case *panicError: // of a worker, too
+		if res, err = newResult(src); err != nil {
+			return nil, err
+		}
+		res.Warnings = append(s.res.Warnings, fmt.Sprintf("%v: all pages are kept\n%s", e, e.stack))
+	default:
 		return nil, fmt.Errorf("filter: %w", err)
 	}
 	res.Counts[Kept] = res.Keep.Len()

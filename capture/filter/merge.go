@@ -56,7 +56,9 @@ func (s *scan) parallel(ctx context.Context) error {
 		w := s.newWorker(r)
 		wg.Go(func() {
 			for j := range work {
-				w.scan(ctx, j.part)
+				if err := fence(func() error { w.scan(ctx, j.part); return nil }); err != nil {
+					j.part.err = err
+				}
 				j.out <- j.part
 			}
 		})
