@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,38 +24,51 @@ type subject struct {
 	replace func(image string) error
 	// system, if not nil, crashes a whole Debian instead of the small guest.
 	system func(ctx context.Context, dir string) (*lab.Outcome, error)
+}
 
-	times []time.Duration // panic to reset
-	image int64           // size of the crash image, bytes
-	dump  int64           // size of the dump, bytes
-	least int             // MiB of crashkernel=; 0 unknown
+// floor tells whether its smallest crashkernel= is of interest: compressing the
+// pages in another way takes no other amount of memory.
+func (s *subject) floor() bool {
+	return s.config == lab.DefaultConfig || strings.HasSuffix(s.name, "-l")
 }
 
 // run crashes one machine and notes how long it was gone.
 func (b *bench) run(ctx context.Context, s *subject, i int) error {
+	if err := b.mayStart(); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp(b.dir, "run-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	o, err := b.crash(ctx, s, dir, "")
+	var at stamps
+	o, err := b.crash(ctx, s, dir, "", &at)
 	if err != nil {
 		return fmt.Errorf("%s, run %d: %w", s.name, i+1, err)
 	}
-	if s.dump, err = saved(ctx, o); err != nil {
+	c := crash{Kernel: at.since(1).Seconds(), Init: at.since(2).Seconds(), Reset: o.ToEnd.Seconds()}
+	if c.Dump, c.Steps, err = saved(ctx, o); err != nil {
 		return fmt.Errorf("%s, run %d: %w; the console:\n%s", s.name, i+1, err, tail(o.Console))
 	}
 	if st, err := os.Stat(o.Image); err == nil {
-		s.image = st.Size()
+		c.Image = st.Size()
 	}
-	s.times = append(s.times, o.ToEnd)
-	fmt.Fprintf(b.progress, "%-28s run %d: %.1f s from panic to reset, dump of %.1f MiB\n", s.name, i+1, o.ToEnd.Seconds(), float64(s.dump)/(1<<20))
-	return nil
+	b.state.Runs[s.name] = append(b.state.Runs[s.name], c)
+	fmt.Fprintf(b.progress, "%-28s run %d: %.1f s from panic to reset (crash kernel %.1f, /init %.1f), dump of %.1f MiB\n", s.name, i+1, c.Reset, c.Kernel, c.Init, float64(c.Dump)/(1<<20))
+	if b.keep != "" {
+		_ = os.WriteFile(fmt.Sprintf("%s/%s-%d.log", b.keep, strings.ReplaceAll(s.name, " ", "_"), i), []byte(o.Console), 0o644)
+	}
+	return b.state.save()
 }
+
+// floorTimeout bounds a machine with little memory: a crash kernel that is out of it may
+// hang.
+const floorTimeout = 4 * time.Minute
 
 // crash plays the story of a subject. reserve is the value of crashkernel=, empty
 // for the lab's own.
-func (b *bench) crash(ctx context.Context, s *subject, dir, reserve string) (*lab.Outcome, error) {
+func (b *bench) crash(ctx context.Context, s *subject, dir, reserve string, console io.Writer) (*lab.Outcome, error) {
 	if s.system != nil {
 		return s.system(ctx, dir)
 	}
@@ -67,59 +81,86 @@ func (b *bench) crash(ctx context.Context, s *subject, dir, reserve string) (*la
 	if reserve != "" {
 		// What the check before arming thinks of it is not what is asked here.
 		story.ArmFlags = []string{"--force"}
+		story.Timeout = floorTimeout
 	}
-	return b.lab.Run(ctx, dir, story, nil)
+	return b.lab.Run(ctx, dir, story, console)
 }
 
-// saved gives the size of the one dump that a machine left. Only a whole one counts.
-func saved(ctx context.Context, o *lab.Outcome) (int64, error) {
+// saved gives the size of the one dump that a machine left, and the steps that its
+// report tells. Only a whole one counts.
+func saved(ctx context.Context, o *lab.Outcome) (int64, []capture.Step, error) {
 	all, err := o.Left(ctx)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	for _, l := range all {
 		if l.Report != nil && l.Report.Result != capture.Complete {
-			return 0, fmt.Errorf("the dump is %s: %s", l.Report.Result, l.Report.Error)
+			return 0, nil, fmt.Errorf("the dump is %s: %s", l.Report.Result, l.Report.Error)
 		}
 		for _, name := range l.Names() {
 			if name != capture.DumpName && !strings.HasPrefix(name, "dump.") || strings.HasSuffix(name, "incomplete") {
 				continue
 			}
 			if st, err := os.Stat(filepath.Join(l.Dir, name)); err == nil && st.Size() > 1<<20 {
-				return st.Size(), nil
+				var steps []capture.Step
+				if l.Report != nil {
+					steps = l.Report.Steps
+				}
+				return st.Size(), steps, nil
 			}
 		}
 	}
-	return 0, fmt.Errorf("no dump was left, in %d directories", len(all))
+	return 0, nil, fmt.Errorf("no dump was left, in %d directories", len(all))
 }
 
-// findFloor looks for the smallest crashkernel= that captures, in steps of 4 MiB,
-// by halving.
+// The search for the smallest crashkernel=, in MiB.
+const (
+	floorStep  = 4
+	floorLeast = 40 // nothing captures with that
+	floorMost  = 192
+	floorFirst = 80 // a good guess
+)
+
+// findFloor looks for the smallest crashkernel= that captures, by halving.
 func (b *bench) findFloor(ctx context.Context, s *subject) error {
-	const step = 4
-	low, high := 40/step, 192/step // fails, works
-	for high-low > 1 {
-		mid := (low + high) / 2
+	f := b.state.Floors[s.name]
+	if f == nil {
+		f = &floor{floorLeast, floorMost}
+		b.state.Floors[s.name] = f
+	}
+	for f.High-f.Low > floorStep {
+		if err := b.mayStart(); err != nil {
+			return err
+		}
+		try := (f.Low + f.High) / 2 / floorStep * floorStep
+		if f.High == floorMost && f.Low == floorLeast {
+			try = floorFirst
+		}
 		dir, err := os.MkdirTemp(b.dir, "floor-")
 		if err != nil {
 			return err
 		}
-		o, err := b.crash(ctx, s, dir, fmt.Sprintf("%dM", mid*step))
+		o, err := b.crash(ctx, s, dir, fmt.Sprintf("%dM", try), nil)
 		if err == nil {
-			_, err = saved(ctx, o)
+			_, _, err = saved(ctx, o)
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		fmt.Fprintf(b.progress, "%-28s crashkernel=%dM: %s\n", s.name, mid*step, firstLine(err))
+		fmt.Fprintf(b.progress, "%-28s crashkernel=%dM: %s\n", s.name, try, firstLine(err))
+		if b.keep != "" && o != nil {
+			_ = os.WriteFile(fmt.Sprintf("%s/%s-%dM.log", b.keep, strings.ReplaceAll(s.name, " ", "_"), try), []byte(o.Console), 0o644)
+		}
 		if err == nil {
-			high = mid
+			f.High = try
 		} else {
-			low = mid
+			f.Low = try
 		}
 		os.RemoveAll(dir)
+		if err := b.state.save(); err != nil {
+			return err
+		}
 	}
-	s.least = high * step
 	return nil
 }
 
