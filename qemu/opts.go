@@ -143,9 +143,10 @@ func (a Accel) arg() string {
 // that need what only it has, such as five-level page tables.
 const DefaultCPU = "qemu64"
 
-// DefaultTimeout is the life of a machine that asks for none: four times what a
-// crash and a capture take under emulation on two busy cores.
-const DefaultTimeout = 3 * time.Minute
+// DefaultTimeout is the life of a machine that asks for none: ten times what a
+// crash and a capture take under emulation on two cores, for no test may depend on
+// how fast the machine is.
+const DefaultTimeout = 8 * time.Minute
 
 // console is what makes a Linux guest talk to QEMU's first serial port.
 const console = "console=ttyS0,115200"

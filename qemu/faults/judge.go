@@ -31,35 +31,77 @@ const lastWords = "Kernel panic - not syncing: sysrq triggered crash"
 // logFollows is what kdump-init says before it shows the log for want of a target.
 const logFollows = "the end of the crashed kernel's log follows"
 
-// judge looks at the disk that a machine left, and at its console. A file with a
-// complete dump's name that is none is an error whatever the fault was.
-func (p *player) judge(ctx context.Context, o *lab.Outcome, repair bool) (end, string, error) {
-	if repair {
+// verdict is what a machine left, as a whole.
+type verdict struct {
+	end      end
+	say      string
+	onServer bool
+	left     *lab.Left // the best; nil if there is none
+}
+
+// judge looks at what a machine left on its disk, on the server if there is one, and
+// at its console. A file with a complete dump's name that is none is an error whatever
+// the fault was. Directories that were there earlier do not count.
+func (p *player) judge(ctx context.Context, o *lab.Outcome, s *scene, r *row, earlier map[string]bool) (verdict, error) {
+	best := verdict{end: nothing, say: "nothing"}
+	if r.repair {
 		if err := replay(ctx, o.Disk); err != nil {
-			return nothing, "", err
+			return best, err
 		}
 	}
-	all, err := o.Left(ctx)
-	if err != nil {
-		return nothing, "", err
-	}
-	best, say := nothing, "nothing"
 	ends := []end{complete, partial, logOnly, onScreen, nothing}
-	for _, l := range all {
-		e, what, err := p.look(ctx, l)
+	for _, server := range []bool{true, false} {
+		look := o.Left
+		if server {
+			look = s.left
+		}
+		if look == nil {
+			continue
+		}
+		all, err := look(ctx)
 		if err != nil {
-			return nothing, "", fmt.Errorf("%s: %w", l.Name, err)
+			return best, err
 		}
-		if slices.Index(ends, e) < slices.Index(ends, best) {
-			best, say = e, what
+		for _, l := range all {
+			if earlier[l.Name] {
+				continue
+			}
+			e, what, err := p.look(ctx, l)
+			if err != nil {
+				return best, fmt.Errorf("%s: %w", l.Name, err)
+			}
+			if slices.Index(ends, e) < slices.Index(ends, best.end) {
+				if s.left != nil {
+					what += map[bool]string{true: ", on the server", false: ", on the disk"}[server]
+				}
+				best = verdict{e, what, server, &l}
+			}
 		}
 	}
-	if best == nothing {
+	if best.end == nothing {
 		if _, after, ok := strings.Cut(o.Console, logFollows); ok && strings.Contains(after, lastWords) {
-			return onScreen, "nothing on the disk; the end of the log on the console", nil
+			return verdict{end: onScreen, say: "nothing on the disk; the end of the log on the console"}, nil
 		}
 	}
-	return best, say, nil
+	return best, nil
+}
+
+// expected holds a verdict against what a row wants.
+func (v verdict) expected(r *row, o *lab.Outcome) error {
+	if !slices.Contains(r.want, v.end) || v.onServer != r.onServer {
+		return fmt.Errorf("ended with %s (%s), want one of %q, on the server: %v; the console is in %s", v.end, v.say, r.want, r.onServer, o.Log)
+	}
+	for _, text := range r.says {
+		if !strings.Contains(o.Console, text) {
+			return fmt.Errorf("the console does not show %q: %s", text, o.Log)
+		}
+	}
+	if r.warns != "" {
+		if v.left == nil || v.left.Report == nil || !strings.Contains(strings.Join(v.left.Report.Warnings, "\n"), r.warns) {
+			return fmt.Errorf("no report warns of %q; the console is in %s", r.warns, o.Log)
+		}
+	}
+	return nil
 }
 
 // look judges one directory.
@@ -83,8 +125,8 @@ func (p *player) look(ctx context.Context, l lab.Left) (end, string, error) {
 		if code, out := p.verify(ctx, l.Path(capture.DumpName)); code != 0 {
 			return nothing, "", fmt.Errorf("%s is named as if it were whole: kdump-vmcore verify says %d: %s", capture.DumpName, code, out)
 		}
-		if r := l.Report; r != nil && r.Result != capture.Complete {
-			return nothing, "", fmt.Errorf("%s is there, and the report says %s: %s", capture.DumpName, r.Result, r.Error)
+		if r := l.Report; r != nil && (r.Result != capture.Complete || r.LeftOutPages != 0) {
+			return nothing, "", fmt.Errorf("%s is there, and the report says %s, %d pages left out: %s", capture.DumpName, r.Result, r.LeftOutPages, r.Error)
 		}
 		if l.Report == nil {
 			return complete, "complete dump, without a report" + rest, nil

@@ -63,7 +63,7 @@ func (p *player) faults() []fault {
 		list = append(list, fault{name: fmt.Sprintf("power cut %d", i+5), about: fmt.Sprintf("behind flush %d before the last one; half of what was not flushed is lost", 7-i),
 			cut: cut{flush: 8 - i}, disk: &nbd.Faults{}, story: plain(""), repair: true, want: []end{complete, logOnly, nothing}})
 	}
-	return append(list,
+	list = append(list,
 		fault{name: "module missing", about: "virtio_pci.ko is not in the image", want: []end{onScreen}, story: damaged(hasty, func(name string, data []byte) []byte {
 			if path.Base(name) == "virtio_pci.ko" {
 				return nil
@@ -79,9 +79,13 @@ func (p *player) faults() []fault {
 		})},
 		fault{name: "too little memory", about: "crashkernel=64M, armed by --force", want: []end{nothing, onScreen, logOnly}, repair: true,
 			story: lab.Story{Config: lab.DefaultConfig + hasty, Reserve: "64M", ArmFlags: []string{"--force"}}},
+		fault{name: "kernel hangs", about: "once the log is saved; the kernel's own watchdog (softdog) is in the image", serve: freezes, repair: true, want: []end{logOnly, nothing}},
 		fault{name: "clock of 1970", about: "the machine's clock starts at 1970-01-01", want: []end{complete},
-			story: lab.Story{Config: lab.DefaultConfig, Extra: []string{"-rtc", "base=1970-01-01T00:00:00"}}},
+			story: lab.Story{Config: lab.DefaultConfig, Clock: "1970-01-01T00:00:00"}},
+		fault{name: "crash loop", about: "the second crash within an hour, of which one dump is wanted (loop_guard 1 60m)", twice: true, want: []end{logOnly},
+			story: lab.Story{Config: lab.DefaultConfig + "loop_guard 1 60m\n"}},
 	)
+	return append(list, remote()...)
 }
 
 // damaged is a story whose crash image is changed, file by file, and loaded all the

@@ -33,8 +33,17 @@ type fault struct {
 	late time.Duration
 	// repair: the file system may need its journal, as after a power cut.
 	repair bool
+	// serve, if not nil, runs the fault's servers and completes the story.
+	serve func(*scene) error
+	// twice: the machine crashes once more, and the row is about the second time.
+	twice bool
 	// want lists the ends that are expected.
 	want []end
+	// onServer: what was saved is on the server, else on the disk.
+	onServer bool
+	// says is what the console must show, warns what a report must warn of.
+	says  []string
+	warns string
 	// arming is what kdump-arm says when it is expected to refuse.
 	arming string
 }
@@ -77,51 +86,77 @@ func (p *player) play(ctx context.Context, f fault) row {
 	if r.err = os.MkdirAll(dir, 0o755); r.err != nil {
 		return r
 	}
-	o, err := p.crash(ctx, dir, &r)
-	switch {
-	case errors.Is(err, errCut):
-	case f.arming != "" && o != nil && strings.Contains(o.Console, f.arming):
-		r.saved = "refused when arming"
-		return r
-	case err != nil:
-		r.err = err
-		return r
-	default:
-		r.toEnd = o.ToEnd
-	}
-	if f.name == baseline {
-		p.whole, p.flushes = r.written, r.flushes
-	}
-	var e end
-	e, r.saved, r.err = p.judge(ctx, o, f.repair)
-	if f.name == bigBaseline && r.err == nil {
-		p.big, r.err = dumpSize(ctx, o)
-	}
-	if r.err == nil && !contains(f.want, e) {
-		r.err = fmt.Errorf("ended with %s (%s), want one of %q; the console is in %s", e, r.saved, f.want, o.Log)
-	}
+	place := &stand{ctx: ctx}
+	r.err = place.run(func() error {
+		s := &scene{stand: place, story: &r.story}
+		if f.serve != nil {
+			if err := f.serve(s); err != nil {
+				return err
+			}
+		}
+		return p.turnOut(ctx, dir, s, &r)
+	})
 	if r.err == nil { // a machine that ended well is not worth its disk
 		_ = os.RemoveAll(dir)
 	}
 	return r
 }
 
-func contains(list []end, e end) bool {
-	for _, x := range list {
-		if x == e {
-			return true
+// turnOut crashes the machine and judges.
+func (p *player) turnOut(ctx context.Context, dir string, s *scene, r *row) error {
+	earlier := map[string]bool{}
+	if r.twice {
+		first := filepath.Join(dir, "first")
+		if err := os.Mkdir(first, 0o755); err != nil {
+			return err
+		}
+		o, err := p.lab.Run(ctx, first, r.story, nil)
+		if err != nil {
+			return err
+		}
+		all, err := o.Left(ctx)
+		if err != nil {
+			return err
+		}
+		for _, l := range all {
+			earlier[l.Name] = true
+		}
+		r.story.Again = o.Disk
+	}
+	o, err := p.crash(ctx, dir, r)
+	switch {
+	case errors.Is(err, errCut):
+	case r.arming != "" && o != nil && strings.Contains(o.Console, r.arming):
+		r.saved = "refused when arming"
+		return nil
+	case err != nil:
+		return err
+	default:
+		r.toEnd = o.ToEnd
+	}
+	if r.name == baseline {
+		p.whole, p.flushes = r.written, r.flushes
+	}
+	v, err := p.judge(ctx, o, s, r, earlier)
+	r.saved = v.say
+	if err != nil {
+		return err
+	}
+	if r.name == bigBaseline {
+		if p.big, err = dumpSize(ctx, o); err != nil {
+			return err
 		}
 	}
-	return false
+	if r.cut != (cut{}) && r.toEnd != 0 {
+		r.saved += " (it was done before)"
+	}
+	return v.expected(r, o)
 }
 
 // crash plays the story of r's fault, with its disk behind a server where there is
 // something wrong with it.
 func (p *player) crash(ctx context.Context, dir string, r *row) (*lab.Outcome, error) {
 	s := r.story
-	if s.Timeout == 0 {
-		s.Timeout = 4 * time.Minute
-	}
 	if r.full > 0 {
 		if p.big == 0 {
 			return nil, fmt.Errorf("%q was not run before", bigBaseline)

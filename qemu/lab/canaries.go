@@ -42,8 +42,7 @@ func (o *Outcome) Canaries(prefix string) (*canary.Report, error) {
 	return &rep, nil
 }
 
-// typeEvery is how often the guest is told to go on: the serial port of a machine that
-// works may lose what is typed.
+// typeEvery is how often something is typed.
 const typeEvery = 2 * time.Second
 
 // freeCanaries dumps the memory of a guest that gave canaries back, if raw is not empty,
@@ -57,12 +56,19 @@ func freeCanaries(ctx context.Context, vm *qemu.VM, monitor, raw string) error {
 			return err
 		}
 	}
+	return Type(ctx, vm, "\n", script.Marker+"(panicking|failed: )")
+}
+
+// Type types text on a machine's console, again and again until a regular expression
+// answers: the serial port may lose what is typed.
+func Type(ctx context.Context, vm *qemu.VM, text, answer string) error {
+	re := regexp.MustCompile(answer)
 	for {
-		if err := vm.Send("\n"); err != nil {
+		if err := vm.Send(text); err != nil {
 			return err
 		}
 		short, cancel := context.WithTimeout(ctx, typeEvery)
-		_, err := vm.ExpectMatch(short, regexp.MustCompile(script.Marker+"(panicking|failed: )"))
+		_, err := vm.ExpectMatch(short, re)
 		cancel()
 		if err == nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 			return err

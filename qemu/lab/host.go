@@ -44,8 +44,6 @@ type Host struct {
 	Fill script.Fill
 	// ArmFlags are further arguments of kdump-arm load.
 	ArmFlags []string
-	// Timeout bounds the machine; 0 means six minutes.
-	Timeout time.Duration
 }
 
 // HostDisk is a blank disk of a [Host].
@@ -120,7 +118,7 @@ func (l *Lab) RunHost(ctx context.Context, dir string, h Host) (*Outcome, error)
 	vm, err := qemu.Start(ctx, qemu.Opts{
 		Kernel: l.Kernel.Image, Initrd: initrd, Accel: l.Accel, Log: o.Log,
 		Append: "crashkernel=" + DefaultReserve + " panic=30",
-		Drives: drives, Reboot: true, Timeout: max(h.Timeout, 6*time.Minute),
+		Drives: drives, Reboot: true, Timeout: 2 * qemu.DefaultTimeout, // two boots
 	})
 	if err != nil {
 		return o, err

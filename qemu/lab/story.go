@@ -26,7 +26,11 @@ const CrashDir = "/crash"
 const mountPoint = "/target"
 
 // DefaultConfig is the kdump.conf of a story that has no other.
-const DefaultConfig = "ext4 UUID=" + DiskUUID + "\npath " + CrashDir + "\nhost smoke\n"
+const DefaultConfig = DiskConfig + "host smoke\n"
+
+// DiskConfig are the lines of kdump.conf that name the story's disk: also as one more
+// target behind another.
+const DiskConfig = "ext4 UUID=" + DiskUUID + "\npath " + CrashDir + "\n"
 
 // Story is one crash. The zero value is the plain one: two CPUs, 1 GiB of memory,
 // an ext4 disk with room, a panic on CPU 0.

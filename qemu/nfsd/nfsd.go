@@ -144,7 +144,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTime, errors.New("it does not listen"))
 	defer cancel()
 	for {
-		c, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(s.host, strconv.Itoa(s.Port)))
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", s.Addr())
 		if err == nil {
 			return c.Close()
 		}
@@ -179,6 +179,19 @@ func (s *Server) Kill() {
 		s.stdin = nil
 	}
 }
+
+// Remove ends the server and removes its folder, in which parts are root's.
+func (s *Server) Remove(ctx context.Context) error {
+	s.Kill()
+	if os.Geteuid() == 0 {
+		return os.RemoveAll(s.folder)
+	}
+	_, err := debian.RunRoot(ctx, "rm", "-rf", s.folder)
+	return err
+}
+
+// Addr is where it serves NFS.
+func (s *Server) Addr() string { return net.JoinHostPort(s.host, strconv.Itoa(s.Port)) }
 
 // Readable gives the exported files to the user who runs this.
 func (s *Server) Readable(ctx context.Context) error {

@@ -127,13 +127,14 @@ func TestFullDisk(t *testing.T) {
 }
 
 // A capture that takes too long ends with what it has. The disk is slow enough for
-// any machine to miss the deadline: pages that differ fill it for 18 seconds.
+// any machine to miss the deadline: pages that differ fill it for 36 seconds. What a
+// reader cannot do without takes ten of them, and twenty is what there is.
 func TestCaptureDeadline(t *testing.T) {
 	o := crash(t, lab.Story{
-		Config: lab.DefaultConfig + "codec none\nlevel 17\ntimeout capture 6s\n",
+		Config: lab.DefaultConfig + "codec none\nlevel 17\ntimeout capture 20s\n",
 		Disk:   qemu.Disk{SizeMiB: 1024, FSType: "ext4", UUID: lab.DiskUUID},
 		Attach: func(image string) (qemu.Drive, error) {
-			return qemu.Drive{Path: image, WriteMiBps: 16}, nil
+			return qemu.Drive{Path: image, WriteMiBps: 8}, nil
 		},
 		Fill:      script.Fill{Workers: 12, AnonMiB: 24, ShmMiB: 1},
 		Unmounted: true,

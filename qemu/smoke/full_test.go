@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gokdump/gokdump/qemu"
 	"github.com/gokdump/gokdump/qemu/guest/script"
@@ -44,8 +43,6 @@ func TestFullAt(t *testing.T) {
 				Disk:   qemu.Disk{SizeMiB: tt.size, FSType: tt.fsType, UUID: lab.DiskUUID},
 				Fill:   script.Fill{Workers: 12, AnonMiB: 24, ShmMiB: 1, CacheMiB: tt.ballast},
 				Carry:  true,
-
-				Timeout: 6 * time.Minute, // two boots
 			})
 			partial(t, o, "no space left")
 		})

@@ -93,10 +93,7 @@ func TestRescueConsole(t *testing.T) {
 				{"ls /dev\n", "vda"},
 				{"reboot\n", "reboot: Restarting system"},
 			} {
-				if err := vm.Send(say.typed); err != nil {
-					return err
-				}
-				if err := vm.Expect(ctx, say.answer); err != nil {
+				if err := lab.Type(ctx, vm, say.typed, say.answer); err != nil {
 					return err
 				}
 			}
