@@ -58,12 +58,7 @@ func (l *Lab) DumpBusy(ctx context.Context, dir, core string, b Busy, tee io.Wri
 		{Tasks: true},
 		{Panic: &script.Panic{CPU: 1}},
 	}}
-	err := l.writeGuest(initrd, todo, []modules.Want{
-		{Name: "virtio_pci", For: "the guest's disk"},
-		{Name: "virtio_blk", For: "the guest's disk"},
-		{Name: "ext4", For: "the guest's file system"},
-		{Name: "qemu_fw_cfg", For: "the VMCOREINFO note"},
-	}, nil)
+	err := l.writeGuest(initrd, todo, append(virtioDisk("ext4"), modules.Want{Name: "qemu_fw_cfg", For: "the VMCOREINFO note"}), nil)
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,7 @@ const (
 // image, kdump-arm and the modules of a virtio disk with a file system, with the
 // script to run.
 func (l *Lab) guestImage(path, crashImage, config, fsType string, more []string, s script.Script) error {
-	wants := []modules.Want{
-		{Name: "virtio_pci", For: "the guest's disk"},
-		{Name: "virtio_blk", For: "the guest's disk"},
-		{Name: fsType, For: "the guest's file system"},
-	}
+	wants := virtioDisk(fsType)
 	for _, m := range more {
 		wants = append(wants, modules.Want{Name: m, For: "the story"})
 	}
@@ -39,10 +35,19 @@ func (l *Lab) guestImage(path, crashImage, config, fsType string, more []string,
 	})
 }
 
+// virtioDisk is what a guest needs for its disk.
+func virtioDisk(fsType string) []modules.Want {
+	return []modules.Want{
+		{Name: "virtio_pci", For: "the guest's disk"},
+		{Name: "virtio_blk", For: "the guest's disk"},
+		{Name: fsType, For: "the guest's file system"},
+	}
+}
+
 // builderImage writes the initramfs of a guest with a network, which builds the
 // crash image itself.
 func (l *Lab) builderImage(path, config, fsType string, s script.Script) error {
-	wants := []modules.Want{{Name: "virtio_pci", For: "the guest's disk"}, {Name: "virtio_blk", For: "the guest's disk"}, {Name: fsType, For: "the guest's file system"}}
+	wants := virtioDisk(fsType)
 	for _, m := range []string{"virtio_net", "bonding", "8021q", "nfs", "nfsv4", "nfsv3"} {
 		wants = append(wants, modules.Want{Name: m, For: "the guest's network"})
 	}

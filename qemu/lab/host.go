@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gokdump/gokdump/initramfs/modules"
 	"github.com/gokdump/gokdump/qemu"
 	"github.com/gokdump/gokdump/qemu/debian"
 	"github.com/gokdump/gokdump/qemu/guest/script"
@@ -107,11 +105,7 @@ func (l *Lab) RunHost(ctx context.Context, dir string, h Host) (*Outcome, error)
 		{Tasks: true},
 		{Panic: &script.Panic{}},
 	}}
-	if err := l.writeGuest(initrd, todo, []modules.Want{
-		{Name: "virtio_pci", For: "the system's disk"},
-		{Name: "virtio_blk", For: "the system's disk"},
-		{Name: "ext4", For: "the system's file system"},
-	}, nil); err != nil {
+	if err := l.writeGuest(initrd, todo, virtioDisk("ext4"), nil); err != nil {
 		return o, err
 	}
 	start := time.Now()
@@ -135,10 +129,8 @@ func (l *Lab) RunHost(ctx context.Context, dir string, h Host) (*Outcome, error)
 	if err := vm.Expect(ctx, script.TasksEnd); err != nil {
 		return o, err
 	}
-	for _, m := range tasksLine.FindAllStringSubmatch(vm.Console(), -1) {
-		if err := json.Unmarshal([]byte(m[1]), &o.Tasks); err != nil {
-			return o, fmt.Errorf("lab: the host's tasks: %w", err)
-		}
+	if err := o.seeTasks(vm.Console()); err != nil {
+		return o, err
 	}
 	if err := vm.Expect(ctx, "Kernel panic - not syncing: sysrq triggered crash"); err != nil {
 		return o, err

@@ -2,8 +2,6 @@ package lab
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"path/filepath"
 
 	"github.com/gokdump/gokdump/initramfs/modules"
@@ -76,10 +74,8 @@ func (l *Lab) DumpLive(ctx context.Context, dir string, g Live, dumps ...HostDum
 	if err := vm.Expect(ctx, lastLine); err != nil {
 		return o, err
 	}
-	for _, m := range tasksLine.FindAllStringSubmatch(vm.Console(), -1) {
-		if err := json.Unmarshal([]byte(m[1]), &o.Tasks); err != nil {
-			return o, fmt.Errorf("lab: the guest's tasks: %w", err)
-		}
+	if err := o.seeTasks(vm.Console()); err != nil {
+		return o, err
 	}
 	q, err := qemu.DialQMP(ctx, socket)
 	if err != nil {

@@ -124,6 +124,16 @@ type Outcome struct {
 
 var tasksLine = regexp.MustCompile(regexp.QuoteMeta(script.Marker+script.TasksPrefix) + `(\{[^\r\n]*\})`)
 
+// seeTasks takes the tasks that the guest told of.
+func (o *Outcome) seeTasks(console string) error {
+	for _, m := range tasksLine.FindAllStringSubmatch(console, -1) {
+		if err := json.Unmarshal([]byte(m[1]), &o.Tasks); err != nil {
+			return fmt.Errorf("lab: the guest's tasks: %w", err)
+		}
+	}
+	return nil
+}
+
 // Run plays a story in dir, which must exist and be the story's own. The console
 // goes to dir/console.log, and to tee if that is not nil.
 func (l *Lab) Run(ctx context.Context, dir string, s Story, tee io.Writer) (*Outcome, error) {
@@ -154,10 +164,8 @@ func (l *Lab) Run(ctx context.Context, dir string, s Story, tee io.Writer) (*Out
 	if err := vm.Expect(ctx, script.TasksEnd); err != nil {
 		return o, err
 	}
-	for _, m := range tasksLine.FindAllStringSubmatch(vm.Console(), -1) {
-		if err := json.Unmarshal([]byte(m[1]), &o.Tasks); err != nil {
-			return o, fmt.Errorf("lab: the guest's tasks: %w", err)
-		}
+	if err := o.seeTasks(vm.Console()); err != nil {
+		return o, err
 	}
 	if s.Canaries {
 		if err := freeCanaries(ctx, vm, monitor(s.Raw), s.RawFreed); err != nil {

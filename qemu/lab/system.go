@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gokdump/gokdump/initramfs/modules"
 	"github.com/gokdump/gokdump/qemu"
 	"github.com/gokdump/gokdump/qemu/debian"
 	"github.com/gokdump/gokdump/qemu/guest/script"
@@ -97,11 +96,7 @@ func (l *Lab) SystemOf(ctx context.Context, dir string, s Setup) (*Outcome, erro
 	}
 	initrd := filepath.Join(dir, "boot.img")
 	todo := script.Script{Steps: []script.Step{{SwitchRoot: &script.Mount{Device: "/dev/vda", FSType: "ext4", Dir: "/newroot"}}}}
-	if err := l.writeGuest(initrd, todo, []modules.Want{
-		{Name: "virtio_pci", For: "the root disk"},
-		{Name: "virtio_blk", For: "the root disk"},
-		{Name: "ext4", For: "the root file system"},
-	}, nil); err != nil {
+	if err := l.writeGuest(initrd, todo, virtioDisk("ext4"), nil); err != nil {
 		return o, err
 	}
 	start := time.Now()
