@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -227,8 +228,19 @@ func (b *Builder) md(l plan.Layer, seen []blkid.Seen) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b.say("%s started as %s with %d of %d members, metadata %s", l, name, len(numbers), len(l.Members), have[0].Version())
+	b.say("%s started as %s with %s members, metadata %s", l, name, b.inUse(name, len(numbers)), have[0].Version())
 	return name, nil
+}
+
+// inUse says how many of an array's members it runs with: the driver leaves out those
+// that lag behind the others. added is what it was given, where it does not tell.
+func (b *Builder) inUse(name string, added int) string {
+	all, err := strconv.Atoi(b.attribute(name, "md/raid_disks"))
+	missing, merr := strconv.Atoi(b.attribute(name, "md/degraded"))
+	if err != nil || merr != nil {
+		return strconv.Itoa(added)
+	}
+	return fmt.Sprintf("%d of %d", all-missing, all)
 }
 
 // enough tells whether the array can be started: when all its members are there, or

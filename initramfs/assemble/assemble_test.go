@@ -232,6 +232,20 @@ func TestArray(t *testing.T) {
 	}
 }
 
+// What is said of an array is what the driver made of it.
+func TestInUse(t *testing.T) {
+	m := newMachine(t)
+	b := m.builder()
+	if got := b.inUse("md127", 2); got != "2" {
+		t.Errorf("without a word from the driver: %q", got)
+	}
+	m.set("md127", "md/raid_disks", "2")
+	m.set("md127", "md/degraded", "1")
+	if got := b.inUse("md127", 2); got != "1 of 2" {
+		t.Errorf("%q", got)
+	}
+}
+
 func withName(b []byte, n byte) []byte {
 	b[168] = n
 	return b

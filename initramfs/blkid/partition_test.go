@@ -75,6 +75,8 @@ func TestFindPartition(t *testing.T) {
 	m.check(os.WriteFile(filepath.Join(m.devices, "vda", "serial"), []byte("X  1 \n"), 0o644))
 	m.add("vdb", "", image(fixture(t, "mbr")))
 	m.add("vdb1", "vdb", image(fixture(t, "mbr")))
+	m.check(os.Mkdir(filepath.Join(m.devices, "vdb", "device"), 0o755))
+	m.check(os.WriteFile(filepath.Join(m.devices, "vdb", "device", "vpd_pg80"), []byte("\x00\x80\x00\x04T 12and more"), 0o644))
 	for _, tt := range []struct {
 		d    plan.Device
 		want string
@@ -86,11 +88,22 @@ func TestFindPartition(t *testing.T) {
 		{plan.Device{By: plan.ByDisk, Value: "serial:X 1", Part: 1}, "vda1"},
 		{plan.Device{By: plan.ByDisk, Value: "serial:X 1", Part: 2}, ""},
 		{plan.Device{By: plan.ByDisk, Value: "serial:X 2"}, ""},
+		{plan.Device{By: plan.ByDisk, Value: "device/vpd_pg80:T 12"}, "vdb"},
 		{plan.Device{By: plan.ByPartUUID, Value: "8f0c1a2b-02"}, ""},
 	} {
 		got, _, err := m.finder().Find(t.Context(), tt.d)
 		if (tt.want == "") != (err != nil) || tt.want != "" && got != filepath.Join(m.dev, tt.want) {
 			t.Errorf("%+v: %s, %v; want %s", tt.d, got, err, tt.want)
+		}
+	}
+}
+
+func TestSerialIn(t *testing.T) {
+	for page, want := range map[string]string{
+		"": "", "\x00\x80\x00": "", "\x00\x80\x00\x05X1": "X1", "\x00\x80\x00\x01X1": "X", "\x00\x83\x00\x02X1": "", "\x00\x80\xff\xffX": "X",
+	} {
+		if got := serialIn(page); got != want {
+			t.Errorf("%q: %q, want %q", page, got, want)
 		}
 	}
 }

@@ -255,7 +255,7 @@ path /crash' >/etc/kdump.conf
 `, metadata, harm),
 			Fetch: "mdadm --assemble --scan --run || true; udevadm settle; cat /proc/mdstat; fsck.ext4 -f -n /dev/md/* || fsck.ext4 -f -n /dev/md0 || fsck.ext4 -f -n /dev/md127; " + fetchLabel,
 		},
-		says: []string{fmt.Sprintf("with %d of %d members, metadata %s", members, members, metadata)},
+		says: []string{fmt.Sprintf("with %d of 2 members, metadata %s", members, metadata)},
 	}
 }
 
