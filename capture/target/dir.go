@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +19,14 @@ type Dir struct {
 
 	path string
 	dir  *os.File // held open: names are resolved in it, fsync goes to it
+	gone *gone    // shared with its subdirectories and files
 }
+
+// GiveUpAfter says that the target is given up when an operation fails that took d or
+// longer, but for want of room: all others then fail at once. It is for who has another
+// place for the dump, and is called before the first use. Without it nothing is ever
+// given up.
+func (d *Dir) GiveUpAfter(t time.Duration) { d.gone.after = t }
 
 var _ Target = (*Dir)(nil)
 
@@ -37,7 +45,7 @@ func NewDir(path string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("target directory: %w", err)
 	}
-	return &Dir{path: path, dir: d}, nil
+	return &Dir{path: path, dir: d, gone: new(gone)}, nil
 }
 
 // mkdirAll is os.MkdirAll with every new name synced to the disk: a dump in a
@@ -81,6 +89,9 @@ func (d *Dir) String() string { return d.path }
 
 // Close closes the directory.
 func (d *Dir) Close() error {
+	if d.gone.keep(d.dir) {
+		return nil
+	}
 	if err := d.dir.Close(); err != nil {
 		return fmt.Errorf("target directory: %w", err)
 	}
@@ -90,11 +101,12 @@ func (d *Dir) Close() error {
 // Free is f_bavail of statfs(2): the reserve of the superuser is not counted,
 // although a capture, which runs as root, may use it.
 func (d *Dir) Free() (uint64, error) {
-	free, err := free(d.dir)
+	var n uint64
+	err := d.gone.do(func() (err error) { n, err = free(d.dir); return err })
 	if err != nil {
 		return 0, fmt.Errorf("free space of %s: %w", d.path, err)
 	}
-	return free, nil
+	return n, nil
 }
 
 func free(f *os.File) (uint64, error) {
@@ -115,6 +127,12 @@ func (d *Dir) Create(name string) (File, error) {
 	if err := CheckName(name); err != nil {
 		return nil, fmt.Errorf("create %w", err)
 	}
+	var f File
+	err := d.gone.do(func() (err error) { f, err = d.create(name); return err })
+	return f, err
+}
+
+func (d *Dir) create(name string) (File, error) {
 	fd := int(d.dir.Fd())
 	if !d.Overwrite {
 		if err := d.absent(name); err != nil { // found now rather than at the end of a long dump
@@ -145,6 +163,12 @@ func (d *Dir) Sub(name string) (Target, error) {
 	if err := CheckName(name); err != nil {
 		return nil, fmt.Errorf("make directory %w", err)
 	}
+	var sub Target
+	err := d.gone.do(func() (err error) { sub, err = d.sub(name); return err })
+	return sub, err
+}
+
+func (d *Dir) sub(name string) (Target, error) {
 	fd := int(d.dir.Fd())
 	if err := unix.Mkdirat(fd, name, 0o700); err != nil && !(d.Overwrite && err == unix.EEXIST) {
 		return nil, d.errorf("make directory", name, err)
@@ -157,7 +181,7 @@ func (d *Dir) Sub(name string) (Target, error) {
 		return nil, d.errorf("open directory", name, err)
 	}
 	path := filepath.Join(d.path, name)
-	return &Dir{Overwrite: d.Overwrite, path: path, dir: os.NewFile(uintptr(sub), path)}, nil
+	return &Dir{Overwrite: d.Overwrite, path: path, dir: os.NewFile(uintptr(sub), path), gone: d.gone}, nil
 }
 
 // absent returns an error that wraps fs.ErrExist when name is there.

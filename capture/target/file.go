@@ -37,7 +37,12 @@ func (f *file) Write(p []byte) (int, error) {
 // WriteAt implements [File]. Every few MiB it starts the write back of what is
 // dirty and waits for the round before, so that the page cache, which shares
 // the crash kernel's little memory, holds two rounds at most.
-func (f *file) WriteAt(p []byte, off int64) (int, error) {
+func (f *file) WriteAt(p []byte, off int64) (n int, err error) {
+	err = f.dir.gone.do(func() error { n, err = f.writeAt(p, off); return err })
+	return n, err
+}
+
+func (f *file) writeAt(p []byte, off int64) (int, error) {
 	n, err := f.f.WriteAt(p, off)
 	f.grow(off + int64(n))
 	if err != nil {
@@ -52,7 +57,10 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 }
 
 // ReadAt implements [File].
-func (f *file) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
+func (f *file) ReadAt(p []byte, off int64) (n int, err error) {
+	err = f.dir.gone.do(func() error { n, err = f.f.ReadAt(p, off); return err })
+	return n, err
+}
 
 func (f *file) grow(end int64) {
 	for {
@@ -93,7 +101,9 @@ func (f *file) failed() error {
 // cannot end in ENOSPC, and lengthens the file over them; they read as zeros.
 // The error wraps errors.ErrUnsupported where the file system cannot.
 func (f *file) Allocate(off, n int64) error {
-	err := retry(func() error { return unix.Fallocate(int(f.f.Fd()), 0, off, n) })
+	err := f.dir.gone.do(func() error {
+		return retry(func() error { return unix.Fallocate(int(f.f.Fd()), 0, off, n) })
+	})
 	if err != nil { // ENOTSUP and ENOSYS are errors.ErrUnsupported
 		return f.errorf("allocate", err)
 	}
@@ -103,7 +113,8 @@ func (f *file) Allocate(off, n int64) error {
 
 // Free is the number of bytes free where the file lies; see [Dir.Free].
 func (f *file) Free() (uint64, error) {
-	n, err := free(f.f)
+	var n uint64
+	err := f.dir.gone.do(func() (err error) { n, err = free(f.f); return err })
 	if err != nil {
 		return 0, f.errorf("free space", err)
 	}
@@ -112,7 +123,7 @@ func (f *file) Free() (uint64, error) {
 
 // Truncate implements [File].
 func (f *file) Truncate(size int64) error {
-	if err := f.f.Truncate(size); err != nil {
+	if err := f.dir.gone.do(func() error { return f.f.Truncate(size) }); err != nil {
 		return err
 	}
 	f.size.Store(size)
@@ -124,7 +135,7 @@ func (f *file) Sync() error {
 	if err := f.failed(); err != nil {
 		return err
 	}
-	if err := f.f.Sync(); err != nil {
+	if err := f.dir.gone.do(f.f.Sync); err != nil {
 		f.fail(err)
 		return err
 	}
@@ -152,19 +163,19 @@ func (f *file) CommitAs(name string) error {
 		return f.errorf("commit", fs.ErrClosed)
 	}
 	err := f.Sync()
-	if cerr := f.f.Close(); err == nil {
+	if cerr := f.shut(); err == nil {
 		err = cerr
 	}
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	if err := f.dir.rename(f.name+Incomplete, name); err != nil {
+	if err := f.dir.gone.do(func() error { return f.dir.rename(f.name+Incomplete, name) }); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	f.mu.Lock()
 	f.committed = name
 	f.mu.Unlock()
-	if err := syncDir(f.dir.dir); err != nil {
+	if err := f.dir.gone.do(func() error { return syncDir(f.dir.dir) }); err != nil {
 		return fmt.Errorf("commit %s: the name may not last: %w", name, err)
 	}
 	return nil
@@ -175,7 +186,15 @@ func (f *file) Abandon() error {
 	if !f.close() {
 		return nil
 	}
-	return f.f.Close()
+	return f.shut()
+}
+
+// shut closes the file, unless that would only wait.
+func (f *file) shut() error {
+	if f.dir.gone.keep(f.f) {
+		return f.dir.gone.err()
+	}
+	return f.dir.gone.do(f.f.Close)
 }
 
 // close tells whether the caller is the one that ends the file.

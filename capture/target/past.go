@@ -69,7 +69,12 @@ func (d *Dir) Dirs() ([]string, error) {
 }
 
 // list reads the directory name. The open one is not used: reading it moves it.
-func (d *Dir) list(name string) ([]fs.DirEntry, error) {
+func (d *Dir) list(name string) (entries []fs.DirEntry, err error) {
+	err = d.gone.do(func() error { entries, err = d.listNow(name); return err })
+	return entries, err
+}
+
+func (d *Dir) listNow(name string) ([]fs.DirEntry, error) {
 	sub, err := d.openDir(name)
 	if err != nil {
 		return nil, err
@@ -154,7 +159,7 @@ func (d *Dir) WriteFile(dir, name string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	t := &Dir{path: sub.Name(), dir: sub}
+	t := &Dir{path: sub.Name(), dir: sub, gone: d.gone}
 	defer t.Close()
 	f, err := t.Create(name)
 	if err != nil {

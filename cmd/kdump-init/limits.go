@@ -16,6 +16,9 @@ const (
 	finishLimit = 120 * time.Second
 	// minFinish is the least of it, where the plan has little patience.
 	minFinish = 10 * time.Second
+	// goneLimit is how long an operation of a mounted target may take that then
+	// fails, before the target is given up for the next one.
+	goneLimit = 10 * time.Second
 	// logLimit is how long the crashed kernel's log may take to reach the
 	// console when there is no target.
 	logLimit = 60 * time.Second

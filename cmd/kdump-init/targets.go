@@ -16,6 +16,8 @@ type request struct {
 	deadlines plan.Deadlines
 	// network is the plan's; nil when it has none.
 	network *plan.Network
+	// more: another target follows, so this one is given up rather than waited for.
+	more bool
 	// dir is where it may be mounted.
 	dir string
 	log *boot.Log
@@ -84,6 +86,9 @@ func openDir(r request) (target.Target, error) {
 			return err
 		}
 		t, err := target.NewDir(dir)
+		if err == nil && r.more {
+			t.GiveUpAfter(goneLimit)
+		}
 		opened <- t
 		return err
 	})

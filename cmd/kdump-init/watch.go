@@ -45,8 +45,12 @@ func (w *worker) runCapture(p *plan.Plan, t target.Target, tried []string) verdi
 
 	// PID 1 must not lose patience before this loop does.
 	stall := d.Stall.Duration()
-	// A disk that gives no sign for that long will not take much more.
+	// A disk that gives no sign for that long will not take much more; and less is
+	// waited for it where there is another place for the whole dump.
 	finish := min(w.finish, max(2*stall, minFinish))
+	if w.more(p) {
+		finish = min(finish, max(stall/4, minFinish))
+	}
 	w.sign(stepCapture, stall+finish)
 	quiet := time.NewTimer(stall)
 	defer quiet.Stop()

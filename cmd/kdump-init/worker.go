@@ -91,7 +91,7 @@ func (w *worker) attempt() verdict {
 			return best
 		}
 		tried = append(tried, fmt.Sprintf("target %s: %v", p.Targets[w.at], v))
-		if w.at+1 < len(p.Targets) {
+		if w.more(p) {
 			w.log.Warnf("%v; now the next target", v)
 		}
 	}
@@ -118,6 +118,9 @@ func better(a, b verdict) bool {
 	return worth(a) > worth(b)
 }
 
+// more tells whether another target follows the one under way.
+func (w *worker) more(p *plan.Plan) bool { return w.at+1 < len(p.Targets) }
+
 // sign tells PID 1 what begins.
 func (w *worker) sign(step string, within time.Duration) { w.alive(w.at, step, within) }
 
@@ -140,6 +143,7 @@ func (w *worker) prepare(p *plan.Plan) (t target.Target, step string, err error)
 		Target:    p.Targets[w.at],
 		deadlines: p.Deadlines,
 		network:   p.Network,
+		more:      w.more(p),
 		dir:       boot.MountPointOf(w.at),
 		log:       w.log,
 	}
