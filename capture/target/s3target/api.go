@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gokdump/gokdump/capture/target"
 )
 
 // checksum is the CRC-32C of p as S3 has it.
@@ -104,7 +106,7 @@ type upload struct {
 // parts.
 func (c *client) begin(key string, crc bool) (*upload, error) {
 	if p := c.cfg.Presigned; p != nil {
-		if len(p.Objects[key].Parts) == 0 {
+		if len(p.Objects[strings.TrimSuffix(key, target.Incomplete)].Parts) == 0 {
 			return nil, fmt.Errorf("upload %s: %w", key, errPresigned)
 		}
 		return &upload{c: c, key: key, id: "presigned"}, nil // who made the URLs began it
@@ -201,11 +203,29 @@ func xmlText(s string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
 }
 
-// copyPart is the most that one request copies.
+// copyPart is how much one request copies.
 const copyPart = 1 << 30
 
-// copy makes an object of another one, of size bytes, inside the store.
+// copySource is the header that names what is copied.
+const copySource = "X-Amz-Copy-Source"
+
+// source is the value of that header.
+func (c *client) source(key string) string { return "/" + escape(c.cfg.Bucket+"/"+key, true) }
+
+// copying is how long the store may take to copy n bytes.
+func copying(n int64) time.Duration { return time.Duration(n/(8<<20)) * time.Second }
+
+// copy makes an object of another one, of size bytes, inside the store, unless there
+// is one of that key.
 func (c *client) copy(from, to string, size int64) error {
+	if p := c.cfg.Presigned; p != nil { // nobody knew the size when it was signed
+		if size > MaxPresigned {
+			return fmt.Errorf("%d bytes are more than one request can copy (%d): whoever has the key can copy it", size, int64(MaxPresigned))
+		}
+		h := http.Header{copySource: {p.Objects[strings.TrimSuffix(from, target.Incomplete)].Source}}
+		_, err := c.do(request{method: http.MethodPut, key: to, header: h, limit: copying(size)})
+		return err
+	}
 	u, err := c.begin(to, false) // of ranges nobody knows the checksum
 	if err != nil {
 		return err
@@ -217,10 +237,10 @@ func (c *client) copy(from, to string, size int64) error {
 		a, err = c.do(request{
 			method: http.MethodPut, key: to, query: url.Values{"partNumber": {strconv.Itoa(len(parts) + 1)}, "uploadId": {u.id}},
 			header: http.Header{
-				"X-Amz-Copy-Source":       {"/" + escape(c.cfg.Bucket+"/"+from, true)},
+				copySource:                {c.source(from)},
 				"X-Amz-Copy-Source-Range": {fmt.Sprintf("bytes=%d-%d", off, off+n-1)},
 			},
-			limit: time.Duration(n/(8<<20)) * time.Second,
+			limit: copying(n),
 		})
 		if err == nil {
 			parts = append(parts, sent{etag: element(a.body, "ETag"), size: n})

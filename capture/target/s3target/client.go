@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -26,6 +27,9 @@ type client struct {
 	ctx          context.Context
 	end          context.CancelCauseFunc
 	refs         atomic.Int64 // open directories but one
+
+	warnMu   sync.Mutex
+	warnings []string
 }
 
 // request is a request that can be sent again.
@@ -230,7 +234,9 @@ func (c *client) once(r request) (*answer, error) {
 		sign(req, c.cfg.Credentials, c.cfg.Region, c.now(), sha256.Sum256(r.body))
 	} else {
 		// Headers of this kind must be signed, and which there are was not known.
-		maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return strings.HasPrefix(name, "X-Amz-") })
+		maps.DeleteFunc(req.Header, func(name string, _ []string) bool {
+			return strings.HasPrefix(name, "X-Amz-") && name != copySource
+		})
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

@@ -11,9 +11,10 @@ import (
 // Commit implements [target.File].
 func (f *file) Commit() error { return f.CommitAs(f.name) }
 
-// CommitAs makes the object. The key of an upload is that of Create and cannot be
-// changed: a large file that gets another name is copied, inside the store, and
-// the first object removed.
+// CommitAs makes the object. The key of an upload was given when it began, when
+// nobody knew whether the dump would be whole: it is NAME.incomplete, which is
+// copied to its name, inside the store, and removed. So whatever breaks, no name
+// that says whole ever stands for what is not.
 func (f *file) CommitAs(name string) error {
 	if err := target.CheckName(name); err != nil {
 		return fmt.Errorf("commit as %w", err)
@@ -49,8 +50,9 @@ func (f *file) finish(name string) error {
 		f.proof = "the store's check of the object's checksum"
 		return nil
 	}
-	if f.up == nil && name != f.name { // the name can still be chosen
-		u, err := f.dir.c.begin(f.dir.prefix+name, true)
+	key := f.dir.prefix + name
+	if f.up == nil && f.dir.c.cfg.Presigned == nil { // nothing was sent: the name can still be chosen
+		u, err := f.dir.c.begin(key, true)
 		if err != nil {
 			return err
 		}
@@ -60,7 +62,6 @@ func (f *file) finish(name string) error {
 	if err != nil {
 		return err
 	}
-	key := f.dir.prefix + name
 	if key != f.up.key {
 		if _, err := f.dir.c.head(key); err == nil {
 			return errTaken
@@ -74,10 +75,13 @@ func (f *file) finish(name string) error {
 		return nil
 	}
 	if err := f.dir.c.copy(f.up.key, key, f.size); err != nil {
-		return fmt.Errorf("it is whole as %s, but cannot be given the name %s: %w", f.up.key, name, err)
+		if errors.Is(err, errDenied) {
+			err = fmt.Errorf("%w: for that the key needs s3:GetObject and s3:DeleteObject on what ends in %s", err, target.Incomplete)
+		}
+		return fmt.Errorf("all of it is there as %s, but cannot be given the name %s: %w", f.up.key, name, err)
 	}
-	if err := f.dir.c.remove(f.up.key); err != nil {
-		return fmt.Errorf("it is there as %s and, wrongly, as %s: %w", name, f.up.key, err)
+	if err := f.dir.c.remove(f.up.key); err != nil { // the file itself is as it should be
+		f.dir.c.warn("%s is left over beside %s, and can be removed: %v", f.up.key, name, err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -18,6 +19,8 @@ type dir struct {
 	names  *names
 	closed atomic.Bool
 }
+
+var _ target.Warner = (*dir)(nil)
 
 // names are the keys that are being written: the store does not know them yet.
 type names struct {
@@ -81,12 +84,14 @@ func (d *dir) Create(name string) (target.File, error) {
 	}
 	// Found now rather than at the end of a long dump. Who may only write is not
 	// told; the store refuses to replace in the end.
-	if _, err := d.c.head(key); err == nil || !errors.Is(err, errNotFound) && !errors.Is(err, errDenied) {
-		d.names.drop(key)
-		if err == nil {
-			err = fs.ErrExist
+	for _, at := range []string{key, key + target.Incomplete} {
+		if _, err := d.c.head(at); err == nil || !errors.Is(err, errNotFound) && !errors.Is(err, errDenied) {
+			d.names.drop(key)
+			if err == nil {
+				err = fs.ErrExist
+			}
+			return nil, d.errorf("create", name, err)
 		}
-		return nil, d.errorf("create", name, err)
 	}
 	return newFile(d, name), nil
 }
@@ -110,6 +115,19 @@ func (d *dir) Sub(name string) (target.Target, error) {
 	}
 	d.c.refs.Add(1)
 	return sub, nil
+}
+
+// Warnings implements [target.Warner].
+func (d *dir) Warnings() []string {
+	d.c.warnMu.Lock()
+	defer d.c.warnMu.Unlock()
+	return slices.Clone(d.c.warnings)
+}
+
+func (c *client) warn(format string, a ...any) {
+	c.warnMu.Lock()
+	defer c.warnMu.Unlock()
+	c.warnings = append(c.warnings, fmt.Sprintf(format, a...))
 }
 
 // Close gives the connections back when it is the last directory's.

@@ -266,6 +266,56 @@ func TestWrongClock(t *testing.T) {
 	wantObject(t, filepath.Join(path, "vmcore"), want)
 }
 
+// A partial dump is never there under the name of a whole one, not even between two
+// requests; and where it may not be copied, it keeps the name that says so.
+func TestNeverCalledWhole(t *testing.T) {
+	s := s3d.Start(t, false)
+	for name, tt := range map[string]struct {
+		denied bool
+		as     string
+		left   []string
+	}{
+		"partial":         {false, "vmcore-partial", []string{"vmcore-partial"}},
+		"partial, denied": {true, "vmcore-partial", []string{"vmcore.incomplete"}},
+		"whole, denied":   {true, "vmcore", []string{"vmcore.incomplete"}},
+		"not removed":     {false, "vmcore", []string{"vmcore", "vmcore.incomplete"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, path := config(t, s)
+			c.Endpoint = between(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+				if _, err := os.Stat(filepath.Join(path, "vmcore")); tt.as != "vmcore" && !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("vmcore is there before %s %s: %v", r.Method, r.URL, err)
+				}
+				remove := r.Method == http.MethodDelete && !r.URL.Query().Has("uploadId")
+				return (tt.denied && r.Header.Get("X-Amz-Copy-Source") != "" || name == "not removed" && remove) && refuse(w, 403, "AccessDenied")
+			})
+			tg := connect(t, c)
+			f, err := tg.Create("vmcore")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := random(23 << 20)
+			if _, err := f.Write(want); err != nil {
+				t.Fatal(err)
+			}
+			err = f.CommitAs(tt.as)
+			if tt.denied != (err != nil) || err != nil && !strings.Contains(err.Error(), "s3:GetObject") {
+				t.Errorf("%v", err)
+			}
+			if warn := strings.Join(tg.(target.Warner).Warnings(), " "); strings.Contains(warn, "left over") != (name == "not removed") {
+				t.Errorf("warnings %q", warn)
+			}
+			if got := names(t, path); got != strings.Join(tt.left, " ") {
+				t.Errorf("left is %q, want %q", got, tt.left)
+			}
+			wantObject(t, filepath.Join(path, tt.left[0]), want)
+		})
+	}
+	if n := s.Uploads(); n != 0 {
+		t.Errorf("%d uploads are left", n)
+	}
+}
+
 // A large file's other name: it is copied and removed. A small one just gets it.
 func TestPartialName(t *testing.T) {
 	s := s3d.Start(t, false)

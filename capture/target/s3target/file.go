@@ -157,7 +157,7 @@ func (f *file) upload(q *part) (sent, error) {
 	f.mu.Lock()
 	u, err := f.up, f.err
 	if u == nil && err == nil {
-		if u, err = f.dir.c.begin(f.dir.prefix+f.name, true); err == nil {
+		if u, err = f.dir.c.begin(f.dir.prefix+f.name+target.Incomplete, true); err == nil {
 			f.up = u
 		}
 	}

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gokdump/gokdump/capture/target"
@@ -24,7 +26,8 @@ type Presigned struct {
 }
 
 // PresignedObject is the URLs of one object: Put for one of up to a part's size,
-// the others for a large one.
+// the others for a large one, which is uploaded as NAME.incomplete, and then copied
+// to the name that it deserves.
 type PresignedObject struct {
 	// Put is the URL of PutObject.
 	Put string `json:"put,omitempty"`
@@ -37,6 +40,21 @@ type PresignedObject struct {
 	// rule of the bucket removes it.
 	Complete string `json:"complete,omitempty"`
 	Abort    string `json:"abort,omitempty"`
+	// Copy are the URLs of CopyObject, by the name that the object can get: that of
+	// a whole dump, and of a partial one. They are signed for Source, the uploaded
+	// object as the header X-Amz-Copy-Source has it, which Remove removes.
+	Copy   map[string]string `json:"copy,omitempty"`
+	Source string            `json:"source,omitempty"`
+	Remove string            `json:"remove,omitempty"`
+}
+
+// all gives all URLs there are.
+func (o PresignedObject) all() []string {
+	list := append([]string{o.Put, o.Complete, o.Abort, o.Remove}, o.Parts...)
+	for _, u := range o.Copy {
+		list = append(list, u)
+	}
+	return slices.DeleteFunc(list, func(u string) bool { return u == "" })
 }
 
 // maxPresign is the longest that a signature is good for.
@@ -58,11 +76,11 @@ func ParsePresigned(text []byte) (*Presigned, error) {
 		switch {
 		case o.Put == "" && len(o.Parts) == 0:
 			return nil, fmt.Errorf("presigned URLs: %s has neither put nor parts", clip(name))
-		case len(o.Parts) > maxParts, len(o.Parts) > 0 && o.Complete == "":
-			return nil, fmt.Errorf("presigned URLs: %s has %d parts, want at most %d, and complete", clip(name), len(o.Parts), maxParts)
+		case len(o.Parts) > maxParts, len(o.Parts) > 0 && (o.Complete == "" || len(o.Copy) == 0 || o.Source == ""):
+			return nil, fmt.Errorf("presigned URLs: %s has %d parts, want at most %d, and complete, copy and source: make them with kdump-mkinitramfs presign", clip(name), len(o.Parts), maxParts)
 		}
-		for _, s := range append([]string{o.Put, o.Complete, o.Abort}, o.Parts...) {
-			if u, err := url.Parse(s); s != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
+		for _, s := range o.all() {
+			if u, err := url.Parse(s); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 				return nil, fmt.Errorf("presigned URLs: one of %s is no URL", clip(name)) // it is secret
 			}
 		}
@@ -74,7 +92,7 @@ func ParsePresigned(text []byte) (*Presigned, error) {
 func (p *Presigned) Expires() time.Time {
 	var first time.Time
 	for _, o := range p.Objects {
-		for _, s := range append([]string{o.Put, o.Complete, o.Abort}, o.Parts...) {
+		for _, s := range o.all() {
 			u, err := url.Parse(s)
 			if err != nil {
 				continue
@@ -98,23 +116,30 @@ var errPresigned = permanentError{fmt.Errorf("the presigned URLs do not provide 
 
 // find gives the URL for a request.
 func (p *Presigned) find(r request) (string, error) {
-	o, ok := p.Objects[r.key]
-	if !ok {
-		return "", fmt.Errorf("%s: %w", r.key, errPresigned)
+	o, staged := p.Objects[strings.TrimSuffix(r.key, target.Incomplete)]
+	if staged {
+		staged = strings.HasSuffix(r.key, target.Incomplete)
 	}
 	var found string
 	switch number := r.query.Get("partNumber"); {
-	case r.header.Get("X-Amz-Copy-Source") != "":
+	case r.header.Get(copySource) != "":
+		for _, o := range p.Objects {
+			if o.Source == r.header.Get(copySource) {
+				found = o.Copy[r.key]
+			}
+		}
 	case r.method == http.MethodPut && number != "":
 		if n, err := strconv.Atoi(number); err == nil && n <= len(o.Parts) {
 			found = o.Parts[n-1]
 		}
-	case r.method == http.MethodPut:
+	case r.method == http.MethodPut && !staged:
 		found = o.Put
 	case r.method == http.MethodPost && r.query.Has("uploadId"):
 		found = o.Complete
 	case r.method == http.MethodDelete && r.query.Has("uploadId"):
 		found = o.Abort
+	case r.method == http.MethodDelete && staged:
+		found = o.Remove
 	}
 	if found == "" {
 		return "", fmt.Errorf("%s %s: %w", r.method, r.key, errPresigned)
@@ -122,13 +147,27 @@ func (p *Presigned) find(r request) (string, error) {
 	return found, nil
 }
 
-// Presign makes the URLs for one capture below c.Prefix: for a dump, which may have
-// so many parts, and for small files. They are good for so long, 7 days at most. It
-// begins the dump's upload, of which the store keeps what is sent until it is
-// complete or aborted.
-func (c Config) Presign(ctx context.Context, dump string, parts int, small []string, valid time.Duration) (*Presigned, error) {
-	if parts < 1 || parts > maxParts || valid < time.Second || valid > maxPresign {
-		return nil, fmt.Errorf("presign %d parts for %v: want 1 to %d parts, and at most %v", parts, valid, maxParts, maxPresign)
+// Wish is what [Config.Presign] is asked for.
+type Wish struct {
+	// Dump is the name of the dump when it is whole, Partial that when it is not.
+	Dump, Partial string
+	// Small are the names of the other files, of up to 8 MiB each.
+	Small []string
+	// Size is the most that the dump may have, in bytes: up to [MaxPresigned].
+	Size int64
+	// Valid is how long the URLs are good for: 1 s to 7 days.
+	Valid time.Duration
+}
+
+// MaxPresigned is the most that a dump may have which is sent by presigned URLs, in
+// bytes: what one CopyObject copies.
+const MaxPresigned = 5 << 30
+
+// Presign makes the URLs for one capture below c.Prefix. It begins the dump's
+// upload, of which the store keeps what is sent until it is complete or aborted.
+func (c Config) Presign(ctx context.Context, w Wish) (*Presigned, error) {
+	if w.Size < 1 || w.Size > MaxPresigned || w.Valid < time.Second || w.Valid > maxPresign {
+		return nil, fmt.Errorf("presign a dump of %d bytes for %v: want at most %d bytes, and at most %v", w.Size, w.Valid, int64(MaxPresigned), maxPresign)
 	}
 	cl, err := c.client()
 	if err != nil {
@@ -138,23 +177,35 @@ func (c Config) Presign(ctx context.Context, dump string, parts int, small []str
 	defer cl.http.CloseIdleConnections()
 	d := &dir{c: cl, prefix: prefixOf(c.Prefix)}
 	p := &Presigned{Objects: map[string]PresignedObject{}}
-	one := func(method, name string, q url.Values) string {
+	one := func(method, name string, q url.Values, source string) string {
 		u := cl.url(d.prefix+name, q)
-		presign(u, method, cl.cfg.Credentials, cl.cfg.Region, cl.now(), valid)
+		presign(u, method, source, cl.cfg.Credentials, cl.cfg.Region, cl.now(), w.Valid)
 		return u.String()
 	}
-	for _, name := range small {
-		p.Objects[name] = PresignedObject{Put: one(http.MethodPut, name, nil)}
+	for _, name := range append([]string{w.Partial}, w.Small...) {
+		p.Objects[name] = PresignedObject{Put: one(http.MethodPut, name, nil, "")}
 	}
-	up, err := cl.begin(d.prefix+dump, false)
+	stage := w.Dump + target.Incomplete
+	up, err := cl.begin(d.prefix+stage, false)
 	if err != nil {
 		return nil, fmt.Errorf("presign for %s: %w", d, err)
 	}
 	id := url.Values{"uploadId": {up.id}}
-	o := PresignedObject{Complete: one(http.MethodPost, dump, id), Abort: one(http.MethodDelete, dump, id), Put: one(http.MethodPut, dump, nil)}
-	for n := range parts {
-		o.Parts = append(o.Parts, one(http.MethodPut, dump, url.Values{"uploadId": {up.id}, "partNumber": {strconv.Itoa(n + 1)}}))
+	o := PresignedObject{
+		Put:      one(http.MethodPut, w.Dump, nil, ""),
+		Complete: one(http.MethodPost, stage, id, ""),
+		Abort:    one(http.MethodDelete, stage, id, ""),
+		Remove:   one(http.MethodDelete, stage, nil, ""),
+		Source:   cl.source(d.prefix + stage),
+		Copy:     map[string]string{},
 	}
-	p.Objects[dump] = o
+	for _, name := range []string{w.Dump, w.Partial} {
+		o.Copy[name] = one(http.MethodPut, name, nil, o.Source)
+	}
+	for n := range (w.Size + minPart - 1) / minPart {
+		q := url.Values{"uploadId": {up.id}, "partNumber": {strconv.FormatInt(n+1, 10)}}
+		o.Parts = append(o.Parts, one(http.MethodPut, stage, q, ""))
+	}
+	p.Objects[w.Dump] = o
 	return p, nil
 }

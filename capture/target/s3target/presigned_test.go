@@ -18,11 +18,14 @@ func smallFiles() []string {
 	return []string{capture.LogName, capture.ReportName, capture.ReadmeName, capture.CaptureLogName}
 }
 
-// presigned makes URLs, and the configuration that has nothing else.
-func presigned(t *testing.T, s *s3d.Server, parts int) (s3target.Config, string) {
+// presigned makes URLs for a dump of so many bytes, and the configuration that has
+// nothing else.
+func presigned(t *testing.T, s *s3d.Server, size int64) (s3target.Config, string) {
 	t.Helper()
 	c, path := config(t, s)
-	p, err := c.Presign(t.Context(), capture.DumpName, parts, smallFiles(), time.Hour)
+	p, err := c.Presign(t.Context(), s3target.Wish{
+		Dump: capture.DumpName, Partial: capture.PartialName, Small: smallFiles(), Size: size, Valid: time.Hour,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +45,7 @@ func presigned(t *testing.T, s *s3d.Server, parts int) (s3target.Config, string)
 // A capture with nothing but URLs. They serve once.
 func TestCapturePresigned(t *testing.T) {
 	s := s3d.Start(t, true)
-	c, path := presigned(t, s, 40)
+	c, path := presigned(t, s, 200<<20)
 	rep, _, err := run(t, t.Context(), connect(t, c), path, nil)
 	if err != nil || rep.Result != capture.Complete {
 		t.Fatalf("%s, %v", rep.Result, err)
@@ -63,17 +66,19 @@ func TestCapturePresigned(t *testing.T) {
 	}
 }
 
-// Fewer parts than the dump needs make it a partial one, whose name the URLs chose.
+// Fewer parts than the dump needs make it a partial one.
 func TestCapturePresignedFewParts(t *testing.T) {
 	s := s3d.Start(t, false)
-	c, path := presigned(t, s, 3)
+	c, path := presigned(t, s, 15<<20)
 	c.Memory = 30 << 20
 	rep, _, err := run(t, t.Context(), connect(t, c), path, nil)
-	if err == nil || !strings.Contains(err.Error(), "cannot be given the name vmcore-partial") {
+	if err == nil || rep.Result != capture.Partial {
 		t.Fatalf("%s, %v", rep.Result, err)
 	}
-	rep.Result = capture.Partial // as the header says
-	opens(t, filepath.Join(path, capture.DumpName), rep)
+	if got, want := names(t, path), "README.txt capture.log report.json vmcore-dmesg.txt vmcore-partial"; got != want {
+		t.Errorf("files are %q, want %q", got, want)
+	}
+	opens(t, filepath.Join(path, capture.PartialName), rep)
 }
 
 func TestPresignedRefused(t *testing.T) {

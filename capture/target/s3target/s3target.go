@@ -3,17 +3,22 @@
 // The package owns the requests, their signatures and checksums, the bound on
 // memory and the bound on every wait. An object is there when it is whole, and not
 // before: until then it is parts of an upload, which is aborted when it fails. The
-// package never makes buckets, never lists them, and sends no request that is not
-// signed, or given as a presigned URL.
+// package never makes buckets, and sends no request that is not signed, or given as
+// a presigned URL.
 //
 // A large file is a multipart upload. Its parts leave memory when they are full, in
 // any order; headers and bitmaps of a dump, known last, are in the first part,
 // which is sent last. What was sent can neither be read nor be changed: the file is
 // a dump.OnceOutput. The server checks every part against its checksum.
 //
-// What a key needs: s3:PutObject and s3:AbortMultipartUpload. To give a partial
-// dump its own name, an object is copied and removed, which needs s3:GetObject and
-// s3:DeleteObject as well. s3:ListBucket is not needed.
+// An upload has one name from its beginning to its end, and only the end tells
+// whether a dump is whole. So a large file is uploaded as NAME.incomplete, and the
+// whole object is copied to its name, inside the store, and removed; a small one is
+// sent when its name is known.
+//
+// What a key needs: s3:PutObject and s3:AbortMultipartUpload; s3:GetObject and
+// s3:DeleteObject for keys that end in .incomplete. To know earlier dumps, for the
+// rules about them, s3:ListBucket, s3:GetObject, and to remove them s3:DeleteObject.
 //
 // Facts: Amazon S3 API Reference (2006-03-01), "Signature Version 4" and "Checking
 // object integrity" there; RFC 9110.
@@ -62,7 +67,7 @@ type Config struct {
 	// CA is the certificates, in PEM, that the store's is proved by; nil means
 	// those of the system.
 	CA []byte
-	// Memory is how many bytes of parts are kept at most; at least 30 MiB, 0 means
+	// Memory is how many bytes of parts are kept at most; at least MinMemory, 0 means
 	// DefaultMemory. A part has a sixth of it at most, and an upload 10,000 parts:
 	// 48 MiB are good for objects of 78 GiB.
 	Memory int64
@@ -87,6 +92,10 @@ const (
 	// bitmaps end, one of descriptors, one where these end, one of page data, and
 	// at least one under way.
 	buffers = 6
+
+	// MinMemory is the least that [Config.Memory] can be, in bytes. It is good for
+	// dumps of 48 GiB.
+	MinMemory = buffers * minPart
 )
 
 // Check returns what is wrong with c as far as can be told without the store.
@@ -104,9 +113,11 @@ func (c Config) client() (*client, error) {
 		return nil, fmt.Errorf("s3 target %s: %s", c.Endpoint, fmt.Sprintf(format, a...))
 	}
 	switch {
+	case c.Memory != 0 && c.Memory < MinMemory:
+		return bad("%d bytes of memory, at least %d are needed", c.Memory, MinMemory)
 	case c.Presigned != nil:
 		if end := c.Presigned.Expires(); !end.IsZero() && time.Now().After(end) {
-			return nil, fmt.Errorf("s3 target: the presigned URLs ended at %s: make new ones, and build the crash image again", end.Format(time.RFC3339))
+			return nil, fmt.Errorf("s3 target: the presigned URLs ended at %s: make new ones (kdump-mkinitramfs presign), and build the crash image again", end.Format(time.RFC3339))
 		}
 	case u.Scheme != "https" && u.Scheme != "http", u.Host == "", strings.Trim(u.Path, "/") != "", u.User != nil, u.RawQuery != "":
 		return bad("want https://HOST[:PORT]")
@@ -116,8 +127,6 @@ func (c Config) client() (*client, error) {
 		return bad("prefix %q", c.Prefix)
 	case c.Credentials.AccessKey == "" || c.Credentials.SecretKey == "":
 		return bad("there are no credentials")
-	case c.Memory != 0 && c.Memory < buffers*minPart:
-		return bad("%d bytes of memory, at least %d are needed", c.Memory, buffers*minPart)
 	}
 	if c.Region == "" {
 		c.Region = DefaultRegion

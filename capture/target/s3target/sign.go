@@ -50,8 +50,9 @@ func sign(r *http.Request, c Credentials, region string, now time.Time, sum [sha
 		", SignedHeaders="+signed+", Signature="+signature(canonical, c, region, stamp, scope))
 }
 
-// presign puts Signature Version 4 into the query of u, good for so long.
-func presign(u *url.URL, method string, c Credentials, region string, now time.Time, valid time.Duration) {
+// presign puts Signature Version 4 into the query of u, good for so long. source, if
+// not empty, is the header X-Amz-Copy-Source, which is then signed, too.
+func presign(u *url.URL, method, source string, c Credentials, region string, now time.Time, valid time.Duration) {
 	stamp, day := now.UTC().Format(stampForm), now.UTC().Format(dayForm)
 	scope := strings.Join([]string{day, region, "s3", "aws4_request"}, "/")
 	q := u.Query()
@@ -59,11 +60,16 @@ func presign(u *url.URL, method string, c Credentials, region string, now time.T
 	q.Set("X-Amz-Credential", c.AccessKey+"/"+scope)
 	q.Set("X-Amz-Date", stamp)
 	q.Set("X-Amz-Expires", strconv.Itoa(int(valid/time.Second)))
-	q.Set("X-Amz-SignedHeaders", "host")
+	headers, signed := "host:"+u.Host+"\n", "host"
+	if source != "" {
+		headers += strings.ToLower(copySource) + ":" + source + "\n"
+		signed += ";" + strings.ToLower(copySource)
+	}
+	q.Set("X-Amz-SignedHeaders", signed)
 	if c.Token != "" {
 		q.Set("X-Amz-Security-Token", c.Token)
 	}
-	canonical := strings.Join([]string{method, u.EscapedPath(), query(q), "host:" + u.Host + "\n", "host", "UNSIGNED-PAYLOAD"}, "\n")
+	canonical := strings.Join([]string{method, u.EscapedPath(), query(q), headers, signed, "UNSIGNED-PAYLOAD"}, "\n")
 	q.Set("X-Amz-Signature", signature(canonical, c, region, stamp, scope))
 	u.RawQuery = query(q)
 }
