@@ -58,6 +58,7 @@ type worker struct {
 	mem   vmcore.Reader
 	space *kernel.Space
 	buf   []byte
+	known ordinary
 	// Offsets in buf of struct pages that are another page's too; doubled where a
 	// large page maps them twice.
 	shared, doubled []run
@@ -65,7 +66,7 @@ type worker struct {
 
 func (s *scan) newWorker(mem vmcore.Reader) *worker {
 	per := chunkBytes / s.layout.Size &^ 1
-	return &worker{s: s, mem: mem, space: s.space.With(mem), buf: make([]byte, per*s.layout.Size)}
+	return &worker{s: s, mem: mem, space: s.space.With(mem), buf: make([]byte, per*s.layout.Size), known: newOrdinary(s.opt.Level)}
 }
 
 // scan judges all pages of RAM in p's section.
@@ -96,6 +97,7 @@ func (w *worker) scan(ctx context.Context, p *part) {
 	if c := &p.claim; c.kind != noClaim {
 		p.settle(min(c.end, sec.End))
 	}
+	w.known.settle(w.s.layout, &p.tally)
 	// garbage would be judged by chance
 	if t := &p.tally; t.implausible*8 > t.scanned-t.blank || p.broken() >= maxBroken || t.badOrder+t.crooked+p.broken() > maxCrooked {
 		p.drops, p.garbage, p.open = p.drops[:0], true, run{}
@@ -154,6 +156,7 @@ func (p *part) broken() uint64 { return p.tally.badFree + p.tally.badTail }
 func (w *worker) judge(p *part, b []byte, first, start, end uint64) uint64 {
 	l, level := w.s.layout, w.s.opt.Level
 	size := l.Size
+	alone := len(w.shared)+len(w.doubled) == 0
 	pfn := start
 	for pfn < end {
 		at := (pfn - first) * size
@@ -192,6 +195,13 @@ func (w *worker) judge(p *part, b []byte, first, start, end uint64) uint64 {
 				p.tally.short++
 			case c.kind == claimCompound && l.IsTail(page):
 				p.tally.longTail++
+			}
+		}
+		if alone {
+			if n := w.known.judge(l, p, b[at:(end-first)*size], pfn); n > 0 {
+				p.tally.scanned += n - 1
+				pfn += n
+				continue
 			}
 		}
 		if l.IsPlain(page) {

@@ -27,6 +27,7 @@ type PageLayout struct {
 	reserved, headMask, swapbacked             uint64
 	special                                    uint64   // all masks
 	inFree                                     uint64   // of these, what no page inside a free block has
+	strange                                    uint64   // and what no ordinary page has
 	poisonHint                                 uint64   // where PG_hwpoison should be, if it is not there
 	poisonUnknown                              bool     // the hint is no more than a guess
 	poisonUnsure                               bool     // it is where it should not be, though it may
@@ -126,6 +127,7 @@ func (l *PageLayout) member(info *Info, width uint64, names ...string) (int, err
 func (l *PageLayout) mark() {
 	l.inFree = l.lru | l.swapcache | l.slab | l.hwpoison | l.reserved | l.headMask
 	l.special = l.inFree | l.poisonHint
+	l.strange = l.slab | l.hwpoison | l.reserved | l.headMask | l.poisonHint
 }
 
 func (l *PageLayout) unknown(format string, a ...any) {

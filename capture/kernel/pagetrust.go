@@ -107,7 +107,7 @@ func (l *PageLayout) IsMapped(p []byte) bool {
 // IsBacked tells that the page is backed by swap, as anonymous ones are; known
 // is false when the kernel does not let us know.
 func (l *PageLayout) IsBacked(p []byte) (yes, known bool) {
-	return l.f(p)&l.swapbacked != 0, l.swapbacked != 0 && l.swapcache != 0
+	return l.f(p)&l.swapbacked != 0, l.KnowsBacked()
 }
 
 // ListBits gives the flag PG_lru, and the flags below and above it: a number that
