@@ -68,7 +68,7 @@ func (e *zstdEncoder) literals(dst []byte) []byte {
 		return append(litsHeader(dst, litsRaw, n), lits...)
 	}
 	h.build()
-	if h.size()/8+n>>6+6 < n {
+	if h.bits/8+n>>6+6 < n {
 		if out := e.huffLiterals(dst); out != nil && len(out)-len(dst) < n+n>>6 {
 			return out
 		}

@@ -2,25 +2,24 @@ package codec
 
 import "unsafe"
 
-// size is the literals' length in the code, in bits.
-func (h *huffman) size() int {
-	n := uint32(0)
-	for s, c := range h.counts {
-		n += c * uint32(h.lens[s])
-	}
-	return int(n)
-}
-
 // describe appends the description of the code; nil when there is none.
 func (h *huffman) describe(dst []byte) []byte {
-	var counts [16]uint32
 	n := h.last // the last one's weight follows from the others
-	for s, l := range h.lens[:n] {
-		w := (uint8(h.log) + 1 - l) & uint8(int8(-l)>>7) // 0 of what does not occur
-		h.weights[s] = w
-		counts[w&15]++
+	// A weight is 0 for what does not occur, else how much shorter than the longest
+	// the code is, plus 1.
+	const low, high = 0x0101010101010101, 0x8080808080808080
+	for s := 0; s < n; s += 8 {
+		l := load64(h.lens[:], s)
+		occurs := (l + (high - low)) & high >> 7 * 0xff
+		putUint64(h.weights[s:], (uint64(h.log+1)*low-l)&occurs)
 	}
-	packed := h.pack(counts[:maxHuffBits+1], n)
+	var counts [maxHuffBits + 1]uint32
+	for l := uint(1); l <= h.log; l++ {
+		counts[h.log+1-l] = uint32(h.per[l])
+	}
+	counts[h.log+1-uint(h.lens[n])]--
+	counts[0] = uint32(n - h.used + 1)
+	packed := h.pack(counts[:], n)
 	if size := len(packed); packed != nil && size < 128 && (n > 128 || size < (n+1)/2) {
 		return append(append(dst, byte(size)), packed...)
 	}
