@@ -108,8 +108,9 @@ func (m *matcher) keep(nl, from, to int) int {
 	}
 }
 
-// countBytes counts how often each byte occurs.
-func countBytes(counts *[256]uint32, of []byte) {
+// countBytes counts how often each byte occurs, and returns how often the most
+// frequent one does.
+func countBytes(counts *[256]uint32, of []byte) (most uint32) {
 	// Equal neighbours would wait for each other's counts in one table.
 	var odd [256]uint32
 	clear(counts[:])
@@ -129,5 +130,7 @@ func countBytes(counts *[256]uint32, of []byte) {
 	}
 	for s := range counts {
 		counts[s] += odd[s]
+		most = max(most, counts[s])
 	}
+	return most
 }

@@ -88,10 +88,14 @@ func (p *prefixCode) tree(n int) {
 		sum := uint32(0)
 		for range 2 {
 			a, b := p.sorted[leaf]>>prefixSymbolBits, p.inner[inner]
-			p.parent[inner] = uint16(next) // overwritten when a leaf is taken now
-			isInner := int((uint64(b) - uint64(a)) >> 63)
-			leaf, inner = leaf+1-isInner, inner+isInner
-			sum += min(a, b)
+			if b < a {
+				p.parent[inner] = uint16(next)
+				inner++
+				sum += b
+			} else {
+				leaf++
+				sum += a
+			}
 		}
 		p.inner[next] = sum
 	}

@@ -22,8 +22,7 @@ type huffman struct {
 
 // count counts the symbols of lits and returns the count of the most frequent one.
 func (h *huffman) count(lits []byte) (most uint32) {
-	countBytes(&h.counts, lits)
-	return maxOf(h.counts[:])
+	return countBytes(&h.counts, lits)
 }
 
 // build makes the code of counts, of which at least two are not 0.
