@@ -57,8 +57,11 @@ func (r *run) saveDump(ctx context.Context) error {
 	if cause == nil {
 		cause = errors.New("the dump was cut short")
 	}
-	if !res.Opens {
+	switch {
+	case !res.Opens:
 		cause = fmt.Errorf("%w; too little was saved for the usual tools to open it", cause)
+	case res.EssentialMissing > 0:
+		cause = fmt.Errorf("%w; %d pages of the kernel's own are missing: tasks and stacks may be, and the usual tools may not open it", cause, res.EssentialMissing)
 	}
 	return cause
 }

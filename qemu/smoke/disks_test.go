@@ -261,9 +261,8 @@ path /crash' >/etc/kdump.conf
 
 // Targets on disks of all makes. The short form takes three.
 func TestDisks(t *testing.T) {
-	all := os.Getenv("GOKDUMP_TARGETS") == "all"
 	for _, tt := range diskCases() {
-		if !all && !tt.short {
+		if !allTargets() && !tt.short {
 			continue
 		}
 		t.Run(tt.name, func(t *testing.T) {
