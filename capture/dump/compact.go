@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"syscall"
 
 	"github.com/gokdump/gokdump/capture/pfnset"
 	"github.com/gokdump/gokdump/capture/vmcore/kdumpfmt"
@@ -22,6 +23,7 @@ type compactor struct {
 
 	end   int64    // page data from here on does not count
 	step  int64    // how much the last cut took
+	bad   int      // how often a bad place of the disk was cut off
 	all   bool     // everything is written again, changed or not
 	found [2]total // what is in the file, by wave
 	last  int64    // where the last page's data ends
@@ -154,8 +156,20 @@ func (c *compactor) cut() bool {
 	return c.e.out.Truncate(c.end) == nil
 }
 
-// salvage makes good that a full disk showed only when the data was written back, and
-// tells whether it could: a file that knows how much was under way then is cut by that,
+// mayMend tells whether an error of a sync may be mended by salvage: no room, or a place
+// of the disk that cannot be written. Some file systems, ext4 among them, call either EIO
+// when data is written back. A place is at the end, since who writes stops at the first
+// error; a disk that takes nothing any more is not tried for ever.
+func (c *compactor) mayMend(err error) bool {
+	const tries = 3
+	if isFull(err) {
+		return true
+	}
+	c.bad++
+	return errors.Is(err, syscall.EIO) && c.bad <= tries
+}
+
+// salvage makes good that data could not be written back, and tells whether it could: a file that knows how much was under way then is cut by that,
 // and what lies before the page data is written once more.
 func (c *compactor) salvage() bool {
 	f, ok := c.e.out.(interface{ Forgive() int64 })

@@ -44,7 +44,7 @@ func (e *engine) finish(h *kdumpfmt.Header, first *pfnset.Set, st *Stats) error 
 		// A file system that writes to a new place each time can be full even
 		// for a block that is there. Pages make room, the last ones first.
 		st.Cause = nonNil(st.Cause, err)
-		if _, lost := err.(*syncError); isFull(err) && (lost && c.salvage() || !lost && c.cut()) {
+		if _, lost := err.(*syncError); lost && c.mayMend(err) && c.salvage() || !lost && isFull(err) && c.cut() {
 			if err = c.compact(); err == nil {
 				continue
 			}

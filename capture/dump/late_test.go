@@ -18,6 +18,8 @@ type lateFile struct {
 	inWrite  int64
 	lost     error
 	forgiven int
+	how      error
+	back     int64 // what Forgive gives
 }
 
 func (f *lateFile) lose() {
@@ -25,7 +27,7 @@ func (f *lateFile) lose() {
 	defer f.mu.Unlock()
 	if int64(len(f.data)) > f.limit {
 		clear(f.data[f.limit:])
-		f.lost = syscall.ENOSPC
+		f.lost = f.how
 	}
 }
 
@@ -49,7 +51,7 @@ func (f *lateFile) Sync() error {
 func (f *lateFile) Forgive() int64 {
 	f.lost = nil
 	f.forgiven++
-	return 256 << 10
+	return f.back
 }
 
 // A full disk may show only when data is written back. What may be lost by then is left
@@ -61,19 +63,37 @@ func TestFullAtWriteBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, early := range []bool{false, true} {
-		for _, room := range []int64{300 << 10, 1 << 20, 2 << 20} {
-			f := &lateFile{memFile: newMemFile(-1), limit: l.Data + room, early: early, inWrite: 100 << 10}
-			st, err := Write(t.Context(), f, core, sel, Meta{}, Options{Codec: codec.None, Workers: 2})
-			if err != nil || !st.Partial || !errors.Is(st.Cause, syscall.ENOSPC) || f.forgiven == 0 {
-				t.Fatalf("early %v, room %d: %+v, %v", early, room, st, err)
+	for _, how := range []error{syscall.ENOSPC, syscall.EIO} {
+		for _, early := range []bool{false, true} {
+			for _, room := range []int64{300 << 10, 1 << 20, 2 << 20} {
+				if how == syscall.EIO && !early {
+					continue // the bad place may be anywhere
+				}
+				f := &lateFile{memFile: newMemFile(-1), limit: l.Data + room, early: early, inWrite: 100 << 10, how: how, back: 256 << 10}
+				if how == syscall.EIO {
+					f.back = 1 << 20 // all that can be under way, as a real file has it
+				}
+				st, err := Write(t.Context(), f, core, sel, Meta{}, Options{Codec: codec.None, Workers: 2})
+				if err != nil || !st.Partial || !errors.Is(st.Cause, how) || f.forgiven == 0 {
+					t.Fatalf("%v, early %v, room %d: %+v, %v", how, early, room, st, err)
+				}
+				if st.Bytes > f.limit {
+					t.Errorf("%v, early %v, room %d: %d bytes, where only %d can be", how, early, room, st.Bytes, f.limit)
+				}
+				k := reopen(t, f.memFile)
+				sameAs(t, k, core, sel.Keep, false)
+				addsUp(t, st, sel, k, f.memFile)
 			}
-			if st.Bytes > f.limit {
-				t.Errorf("early %v, room %d: %d bytes, where only %d can be", early, room, st.Bytes, f.limit)
-			}
-			k := reopen(t, f.memFile)
-			sameAs(t, k, core, sel.Keep, false)
-			addsUp(t, st, sel, k, f.memFile)
 		}
+	}
+}
+
+// A disk that takes nothing any more is not tried for ever, and holds no dump.
+func TestDeadAtWriteBack(t *testing.T) {
+	core := newFakeCore(4096)
+	sel := core.selection(some, nil)
+	f := &lateFile{memFile: newMemFile(-1), how: syscall.EIO, back: 256 << 10}
+	if _, err := Write(t.Context(), f, core, sel, Meta{}, Options{Codec: codec.None}); !errors.Is(err, syscall.EIO) || f.forgiven > 3 {
+		t.Errorf("%v, after it was tried %d times more", err, f.forgiven)
 	}
 }

@@ -20,6 +20,7 @@ const nfsAgain = 2 * time.Second
 
 // openNFS reaches the server and mounts its export.
 func (n *network) openNFS(r request) (target.Target, error) {
+	r.patient(nfs.Patience(r.Options))
 	if mounted(r.dir) {
 		r.log.Infof("the target is mounted already")
 		return openDir(r)

@@ -54,6 +54,7 @@ type supervisor struct {
 
 	dog     *boot.Watchdog
 	dogGone bool
+	savedIn int // which target has the dump, if any has
 }
 
 // run does it all. It returns only where the machine's end is a fake.
@@ -95,6 +96,9 @@ func (s *supervisor) attempt(p *plan.Plan) verdict {
 			return failed("start worker", err)
 		}
 		v, at, said := s.watch(p, proc)
+		if v.saved() {
+			s.savedIn = at
+		}
 		if !v.saved() && v.Dir == "" { // died, or stuck
 			where, err := s.keepLog(p, v)
 			switch {
@@ -215,13 +219,18 @@ func (s *supervisor) conclude(p *plan.Plan, v verdict) plan.Action {
 }
 
 // quiesce writes back and unmounts the targets, all within the plan's deadline,
-// and side by side: one may be stuck.
+// and side by side: one may be stuck. Those that were given up for another, which has
+// all, get less of it: most of them are stuck.
 func (s *supervisor) quiesce(p *plan.Plan) {
-	ctx, cancel := deadlineContext("reboot", p.Deadlines.Reboot)
-	defer cancel()
 	var all sync.WaitGroup
 	for i := range max(len(p.Targets), 1) {
 		all.Go(func() {
+			limit := p.Deadlines.Reboot
+			if i < s.savedIn {
+				limit = min(limit, plan.Seconds(minFinish))
+			}
+			ctx, cancel := deadlineContext("reboot", limit)
+			defer cancel()
 			if err := boot.Guard(func() error { return s.power.Quiesce(ctx, boot.MountPointOf(i)) }); err != nil {
 				s.log.Errorf("unmount the target: %v", err)
 			}

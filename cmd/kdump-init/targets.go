@@ -18,6 +18,8 @@ type request struct {
 	network *plan.Network
 	// more: another target follows, so this one is given up rather than waited for.
 	more bool
+	// patient is told how long an operation of the target may take before it fails.
+	patient func(time.Duration)
 	// dir is where it may be mounted.
 	dir string
 	log *boot.Log

@@ -45,6 +45,11 @@ func (w *worker) runCapture(p *plan.Plan, t target.Target, tried []string) verdi
 
 	// PID 1 must not lose patience before this loop does.
 	stall := d.Stall.Duration()
+	if w.more(p) && w.patience > 0 {
+		// An operation failed unheard if it is silent for longer: the dump cannot
+		// become whole any more.
+		stall = min(stall, w.patience+killLimit)
+	}
 	// A disk that gives no sign for that long will not take much more; and less is
 	// waited for it where there is another place for the whole dump.
 	finish := min(w.finish, max(2*stall, minFinish))

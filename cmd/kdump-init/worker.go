@@ -48,6 +48,9 @@ type worker struct {
 	first int
 	// at is the target under way.
 	at int
+	// patience is how long one of its operations may take before it fails; 0 where
+	// nobody knows.
+	patience time.Duration
 }
 
 // run does one attempt. It gives a verdict whatever happens in its goroutine.
@@ -147,6 +150,8 @@ func (w *worker) prepare(p *plan.Plan) (t target.Target, step string, err error)
 		dir:       boot.MountPointOf(w.at),
 		log:       w.log,
 	}
+	w.patience = 0
+	r.patient = func(d time.Duration) { w.patience = d }
 	step = stepDevice
 	r.step = func(name string, limit time.Duration) {
 		step = name

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gokdump/gokdump/capture/plan"
 	"golang.org/x/sys/unix"
@@ -67,6 +68,24 @@ func Calls(n plan.NFS, at netip.Addr, options string) ([]Call, error) {
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// Patience is how long the kernel waits for an answer before an operation fails, by the
+// options.
+func Patience(options string) time.Duration {
+	tenths, again := timeo, retrans
+	for _, o := range strings.Split(options, ",") {
+		name, value, _ := strings.Cut(o, "=")
+		n, err := strconv.Atoi(value)
+		switch {
+		case err != nil:
+		case name == "timeo":
+			tenths = n
+		case name == "retrans":
+			again = n
+		}
+	}
+	return time.Duration(tenths*(again+1)) * (time.Second / 10)
 }
 
 // PortOf is the port that the options name, or [Port].

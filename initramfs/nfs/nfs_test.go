@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gokdump/gokdump/capture/plan"
 	"golang.org/x/sys/unix"
@@ -90,4 +91,14 @@ func FuzzOptions(f *testing.F) {
 			t.Errorf("%q", calls[0].Data)
 		}
 	})
+}
+
+func TestPatience(t *testing.T) {
+	for options, want := range map[string]time.Duration{
+		"": 45 * time.Second, "port=1,timeo=100": 30 * time.Second, "timeo=5,retrans=3": 2 * time.Second, "timeo=x": 45 * time.Second,
+	} {
+		if got := Patience(options); got != want {
+			t.Errorf("%q: %v, want %v", options, got, want)
+		}
+	}
 }

@@ -5,10 +5,10 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -50,10 +50,10 @@ func freeze(ctx context.Context, socket string) error {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	g := gdb{conn, bufio.NewReader(conn)} // which stops the machine
 	for ctx.Err() == nil {
-		if _, err := g.do("Hg1"); err != nil {
+		if _, err := g.do("Hg1", `OK`); err != nil {
 			return err
 		}
-		regs, err := g.do("g")
+		regs, err := g.do("g", `[0-9a-fx]{280,}`)
 		if err != nil {
 			return err
 		}
@@ -64,11 +64,14 @@ func freeze(ctx context.Context, socket string) error {
 		// Sixteen registers, and then rip and the flags, of which bit 9 lets
 		// interrupts through.
 		rip, flags := binary.LittleEndian.Uint64(b[128:]), binary.LittleEndian.Uint32(b[136:])
-		before, _ := g.do(fmt.Sprintf("m%x,1", rip-1)) // an address may be no memory
-		if before == "f4" && flags&(1<<9) != 0 {       // behind hlt
-			_, err := g.do(fmt.Sprintf("M%x,2:ebfe", rip)) // jmp to itself
+		before, err := g.do(fmt.Sprintf("m%x,1", rip-1), `[0-9a-f]{2}|E[0-9a-f]{2}`) // it may be no memory
+		if err != nil {
+			return err
+		}
+		if before == "f4" && flags&(1<<9) != 0 { // behind hlt
+			_, err := g.do(fmt.Sprintf("M%x,2:ebfe", rip), `OK`) // jmp to itself
 			if err == nil {
-				_, err = g.do("D")
+				_, err = g.do("D", `OK`)
 			}
 			return err
 		}
@@ -79,7 +82,7 @@ func freeze(ctx context.Context, socket string) error {
 		if _, err := conn.Write([]byte{3}); err != nil {
 			return err
 		}
-		if _, err := g.answer(); err != nil {
+		if _, err := g.answer(`[TS].*`); err != nil {
 			return err
 		}
 	}
@@ -92,11 +95,13 @@ type gdb struct {
 	r    *bufio.Reader
 }
 
-func (g gdb) do(command string) (string, error) {
+// do sends a command and gives the first answer that matches the regular expression:
+// a machine that stops says so in between.
+func (g gdb) do(command, want string) (string, error) {
 	if err := g.send(command); err != nil {
 		return "", err
 	}
-	return g.answer()
+	return g.answer(want)
 }
 
 func (g gdb) send(command string) error {
@@ -108,24 +113,29 @@ func (g gdb) send(command string) error {
 	return err
 }
 
-// answer reads one packet and confirms it.
-func (g gdb) answer() (string, error) {
-	if _, err := g.r.ReadString('$'); err != nil { // confirmations come before
-		return "", fmt.Errorf("debugger: %w", err)
+// answer reads packets up to the one that is wanted, and confirms them.
+func (g gdb) answer(want string) (string, error) {
+	re := regexp.MustCompile("^(" + want + ")$")
+	for {
+		if _, err := g.r.ReadString('$'); err != nil { // confirmations come before
+			return "", fmt.Errorf("debugger: %w", err)
+		}
+		text, err := g.r.ReadString('#')
+		if err == nil {
+			_, err = g.r.Discard(2) // the sum: a socket loses nothing
+		}
+		if err == nil {
+			_, err = g.conn.Write([]byte("+"))
+		}
+		if err != nil {
+			return "", fmt.Errorf("debugger: %w", err)
+		}
+		text = strings.TrimSuffix(text, "#")
+		if re.MatchString(text) {
+			return text, nil
+		}
+		if strings.HasPrefix(text, "E") {
+			return "", fmt.Errorf("debugger: it says %s, want %s", text, want)
+		}
 	}
-	text, err := g.r.ReadString('#')
-	if err == nil {
-		_, err = g.r.Discard(2) // the sum: a socket loses nothing
-	}
-	if err == nil {
-		_, err = g.conn.Write([]byte("+"))
-	}
-	text = strings.TrimSuffix(text, "#")
-	if err == nil && strings.HasPrefix(text, "E") {
-		err = errors.New("it says " + text)
-	}
-	if err != nil {
-		return "", fmt.Errorf("debugger: %w", err)
-	}
-	return text, nil
 }
