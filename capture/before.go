@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -11,13 +12,20 @@ import (
 
 // look finds out what earlier captures left. Nothing of it is worth losing this one.
 func (r *run) look() {
-	t, ok := r.cfg.Target.(target.Past)
-	if !ok {
-		return
+	err := errors.ErrUnsupported
+	if t, ok := r.cfg.Target.(target.Past); ok {
+		r.past = t
+		r.dumps, err = past.List(t, r.rep.Host)
 	}
-	var err error
-	if r.dumps, err = past.List(t, r.rep.Host); err != nil {
+	switch {
+	case err == nil:
+	case !errors.Is(err, errors.ErrUnsupported):
 		r.warn("earlier dumps: %v", err)
+	default:
+		r.past = nil
+		if r.cfg.Guard.Dumps > 0 {
+			r.say("this kind of target cannot list earlier dumps, so it knows no crash loops")
+		}
 	}
 }
 
@@ -50,19 +58,19 @@ func (r *run) loop() bool {
 	return true
 }
 
-// prune removes old dumps when this one is whole.
-func (r *run) prune(ctx context.Context) error {
-	t, ok := r.cfg.Target.(target.Past)
-	if !ok {
+// prune removes old dumps when this one is whole, which it is whatever comes of that:
+// an error is a warning.
+func (r *run) prune(ctx context.Context) {
+	if r.past == nil {
 		r.warn("old dumps are not removed: this kind of target cannot list them")
-		return nil
+		return
 	}
 	if r.rep.Result != Complete {
-		return nil // the old ones may be all there is
+		return // the old ones may be all there is
 	}
 	// The new one has no report yet; that it is whole is known here.
 	stay := past.Dump{Dir: r.rep.Dir, Reported: true, Saved: true, Good: true}
-	done, err := past.Prune(ctx, t, append(slices.Clone(r.dumps), stay), r.cfg.Keep)
+	done, err := past.Prune(ctx, r.past, append(slices.Clone(r.dumps), stay), r.cfg.Keep)
 	for _, name := range done.Removed {
 		r.say("removed %s", name)
 	}
@@ -70,5 +78,7 @@ func (r *run) prune(ctx context.Context) error {
 		r.warn("old dumps: %s", n)
 	}
 	r.rep.Removed = done.Removed
-	return err
+	if err != nil {
+		r.warn("old dumps: %v", err)
+	}
 }

@@ -61,7 +61,7 @@ type Config struct {
 	// crashed kernel's memory.
 	Encrypt func(target.Target) (target.Target, error)
 	// Guard is the rule against crash loops, Keep the one for old dumps. Both
-	// need a target that is a target.Past. Where Keep leaves fewer dumps than
+	// need a target that is a target.Past; with another, Keep is warned of. Where Keep leaves fewer dumps than
 	// Guard asks for, so many are enough for it.
 	Guard past.Guard
 	Keep  past.Keep

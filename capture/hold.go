@@ -72,18 +72,5 @@ func (r *run) writeHeld(name string, text []byte) (int64, error) {
 		}
 		return int64(len(text)), h.Commit()
 	}
-	return writeFile(r.dir, name, text)
-}
-
-// writeFile writes a whole small file and gives it its name.
-func writeFile(t target.Target, name string, text []byte) (int64, error) {
-	f, err := t.Create(name)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Abandon()
-	if _, err := f.Write(text); err != nil {
-		return 0, err
-	}
-	return int64(len(text)), f.Commit()
+	return int64(len(text)), target.Write(r.dir, name, text)
 }

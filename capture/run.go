@@ -30,6 +30,7 @@ type run struct {
 	dir    target.Target // nil without a target
 	secret target.Target // the same, for the log and the dump
 	held   []*heldFile   // files whose room is held until the end
+	past   target.Past   // nil where the target cannot list what it holds
 	dumps  []past.Dump   // that were there before
 }
 
@@ -76,7 +77,7 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 			r.try("save dump", func() error { return r.saveDump(ctx) })
 		}
 		if r.cfg.Keep.Any() {
-			r.try("remove old dumps", func() error { return r.prune(ctx) })
+			r.try("remove old dumps", func() error { r.prune(ctx); return nil })
 		}
 	}
 	if err := protect(func() error { r.finish(); return nil }); err != nil {

@@ -251,7 +251,7 @@ func TestTarget(t *testing.T) {
 			t.Fatal(err)
 		}
 		return NewTarget(d, []age.Recipient{id.Recipient()}), seen{os.DirFS(path), t, id}
-	}, targettest.Rewriting)
+	}, targettest.Rewriting, targettest.Listing)
 }
 
 func TestRecipients(t *testing.T) {

@@ -125,7 +125,7 @@ func (d *Dump) look(t target.Past, host string) error {
 	report, whole := false, false
 	for _, f := range files {
 		d.Bytes += f.Bytes
-		base := strings.TrimSuffix(f.Name, ".age")
+		base := strings.TrimSuffix(strings.TrimSuffix(f.Name, ".age"), ".flat")
 		switch {
 		case !f.Plain || !isKnown(f.Name):
 			d.Foreign = append(d.Foreign, f.Name)

@@ -17,8 +17,10 @@ import (
 const MaxEntries = 100_000
 
 // Past is a target that can tell what earlier captures left, and remove it. Not
-// every target can: a pipe to another machine knows nothing of the day before.
-// Nothing here ever follows a symbolic link.
+// every target can: a pipe to another machine knows nothing of the day before. A
+// target of a kind that can, but that turns out not to, gives errors that wrap
+// errors.ErrUnsupported. Nothing here ever follows a symbolic link, except that
+// another may be put in the place of a file on a server between two requests.
 type Past interface {
 	Target
 	// Dirs are the names of the directories in the target, sorted.
@@ -38,6 +40,28 @@ type Annex interface {
 	// WriteFile makes the plain file NAME of the directory DIR, durable and with
 	// mode 0600. One that is there already is an error that wraps fs.ErrExist.
 	WriteFile(dir, name string, text []byte) error
+}
+
+// CheckEntry returns an error that wraps [ErrName] for a name that is not that of
+// one entry of a directory.
+func CheckEntry(name string) error {
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+		return fmt.Errorf("%q: %w", name, ErrName)
+	}
+	return nil
+}
+
+// Write makes a whole small file in t.
+func Write(t Target, name string, text []byte) error {
+	f, err := t.Create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Abandon()
+	if _, err := f.Write(text); err != nil {
+		return err
+	}
+	return f.Commit()
 }
 
 // Entry is one entry of a directory.
@@ -91,8 +115,8 @@ func (d *Dir) listNow(name string) ([]fs.DirEntry, error) {
 }
 
 func (d *Dir) openDir(name string) (*os.File, error) {
-	if name != "." && (name == "" || name == ".." || strings.ContainsAny(name, "/\x00")) {
-		return nil, fmt.Errorf("open directory %q: %w", name, ErrName)
+	if err := CheckEntry(name); err != nil && name != "." {
+		return nil, fmt.Errorf("open directory %w", err)
 	}
 	var fd int
 	err := retry(func() (err error) {
@@ -107,6 +131,9 @@ func (d *Dir) openDir(name string) (*os.File, error) {
 
 // Files implements [Past].
 func (d *Dir) Files(dir string) ([]Entry, error) {
+	if err := CheckEntry(dir); err != nil {
+		return nil, fmt.Errorf("list %w", err)
+	}
 	entries, err := d.list(dir)
 	if err != nil {
 		return nil, err
@@ -124,15 +151,15 @@ func (d *Dir) Files(dir string) ([]Entry, error) {
 
 // ReadFile implements [Past].
 func (d *Dir) ReadFile(dir, name string, max int64) ([]byte, error) {
+	if err := errors.Join(CheckEntry(dir), CheckEntry(name)); err != nil {
+		return nil, fmt.Errorf("read %w", err)
+	}
 	sub, err := d.openDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer sub.Close()
 	path := filepath.Join(dir, name)
-	if strings.ContainsAny(name, "/\x00") {
-		return nil, fmt.Errorf("read %q: %w", path, ErrName)
-	}
 	// Not blocking: whoever may write here may have put a pipe.
 	fd, err := unix.Openat(int(sub.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -161,21 +188,13 @@ func (d *Dir) WriteFile(dir, name string, text []byte) error {
 	}
 	t := &Dir{path: sub.Name(), dir: sub, gone: d.gone}
 	defer t.Close()
-	f, err := t.Create(name)
-	if err != nil {
-		return err
-	}
-	defer f.Abandon()
-	if _, err := f.Write(text); err != nil {
-		return err
-	}
-	return f.Commit()
+	return Write(t, name, text)
 }
 
 // Remove implements [Past].
 func (d *Dir) Remove(dir string, names []string) error {
-	if dir == "." {
-		return fmt.Errorf("remove %q: %w", dir, ErrName)
+	if err := CheckEntry(dir); err != nil {
+		return fmt.Errorf("remove %w", err)
 	}
 	sub, err := d.openDir(dir)
 	if err != nil {
@@ -183,8 +202,8 @@ func (d *Dir) Remove(dir string, names []string) error {
 	}
 	defer sub.Close()
 	for _, name := range names {
-		if strings.ContainsAny(name, "/\x00") {
-			return fmt.Errorf("remove %q: %w", name, ErrName)
+		if err := CheckEntry(name); err != nil {
+			return fmt.Errorf("remove %w", err)
 		}
 		if err := unix.Unlinkat(int(sub.Fd()), name, 0); err != nil && err != unix.ENOENT {
 			return d.errorf("remove", filepath.Join(dir, name), err)

@@ -81,7 +81,7 @@ func TestSuite(t *testing.T) {
 			t.Fatal(err)
 		}
 		return tg, view(name)
-	})
+	}, targettest.Listing)
 }
 
 func put(t *testing.T, tg target.Target, name string, data []byte) {

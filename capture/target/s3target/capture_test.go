@@ -3,16 +3,20 @@ package s3target_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gokdump/gokdump/capture"
 	"github.com/gokdump/gokdump/capture/dump"
 	"github.com/gokdump/gokdump/capture/internal/synth"
+	"github.com/gokdump/gokdump/capture/past"
 	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/capture/target"
 	"github.com/gokdump/gokdump/capture/target/s3target"
@@ -102,6 +106,52 @@ func TestCapture(t *testing.T) {
 	}
 	if n := s.Uploads(); n != 0 {
 		t.Errorf("%d uploads are left", n)
+	}
+}
+
+// The rules about earlier dumps, of which there are more than one answer lists.
+func TestCaptureRules(t *testing.T) {
+	s := s3d.Start(t, false)
+	c, path := config(t, s)
+	for i := range 1200 { // of other hosts
+		dir := filepath.Join(path, fmt.Sprintf("web%d-2026-11-01T00-00-00Z", i))
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, capture.DumpName), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tg := connect(t, c)
+	rules := func(cfg *capture.Config) {
+		cfg.Keep = past.Keep{Dumps: 2}
+		cfg.Guard = past.Guard{Dumps: 2, Within: time.Hour}
+	}
+	var dirs []string
+	for i := range 3 {
+		rep, _, err := run(t, t.Context(), tg, path, func(cfg *capture.Config) {
+			if rules(cfg); i < 2 {
+				cfg.Guard = past.Guard{}
+			}
+		})
+		want := capture.Complete
+		if i == 2 {
+			want = capture.LogOnly
+		}
+		if err != nil || rep.Result != want || len(rep.Removed) > 0 {
+			t.Fatalf("crash %d: %s, removed %q, %v", i+1, rep.Result, rep.Removed, err)
+		}
+		dirs = append(dirs, rep.Dir)
+	}
+	rep, _, err := run(t, t.Context(), tg, path, func(cfg *capture.Config) { cfg.Keep = past.Keep{Dumps: 2, Free: 1 << 30} })
+	if err != nil || rep.Result != capture.Complete || !slices.Equal(rep.Removed, dirs[:1]) {
+		t.Errorf("%s, removed %q, want %q, %v", rep.Result, rep.Removed, dirs[:1], err)
+	}
+	if warn := strings.Join(rep.Warnings, " "); !strings.Contains(warn, "free space") {
+		t.Errorf("warnings %q lack that nobody knows the free space", rep.Warnings)
+	}
+	if all, err := os.ReadDir(path); err != nil || len(all) != 1203 {
+		t.Errorf("%d directories are left, %v", len(all), err)
 	}
 }
 

@@ -40,6 +40,7 @@ type request struct {
 	header http.Header
 	body   []byte
 	limit  time.Duration // how long the store may think longer than usual
+	most   int64         // bytes that an answer may have; 0 means maxAnswer
 }
 
 // answer is what came back.
@@ -247,11 +248,15 @@ func (c *client) once(r request) (*answer, error) {
 	}
 	defer res.Body.Close()
 	a := &answer{status: res.StatusCode, header: res.Header}
-	if a.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer)); err != nil {
+	most := max(r.most, maxAnswer)
+	if a.body, err = io.ReadAll(io.LimitReader(res.Body, most+1)); err != nil {
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
+	if res.StatusCode/100 == 2 && r.most > 0 && int64(len(a.body)) > r.most {
+		return nil, permanentError{fmt.Errorf("it has more than %d bytes", r.most)}
+	}
 	// Some answers begin well, and then the store finds out that it cannot.
-	if res.StatusCode/100 == 2 && !bytes.Contains(a.body, []byte("<Error>")) {
+	if res.StatusCode/100 == 2 && (r.method == http.MethodGet || !bytes.Contains(a.body, []byte("<Error>"))) {
 		return a, nil
 	}
 	e := &Error{

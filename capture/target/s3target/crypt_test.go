@@ -82,7 +82,7 @@ func TestEncryptedSuite(t *testing.T) {
 	targettest.Suite(t, func(t *testing.T) (target.Target, fs.FS) {
 		c, path := config(t, s)
 		return crypt.NewTarget(connect(t, c), []age.Recipient{id.Recipient()}), seen{os.DirFS(path), t, id}
-	}, targettest.Traces, targettest.Modes, targettest.Rewriting, targettest.Rereading, targettest.Space)
+	}, targettest.Traces, targettest.Modes, targettest.Rewriting, targettest.Rereading, targettest.Space, targettest.Listing)
 }
 
 // seen shows what the private key makes of the files.

@@ -46,9 +46,12 @@ func presigned(t *testing.T, s *s3d.Server, size int64) (s3target.Config, string
 func TestCapturePresigned(t *testing.T) {
 	s := s3d.Start(t, true)
 	c, path := presigned(t, s, 200<<20)
-	rep, _, err := run(t, t.Context(), connect(t, c), path, nil)
+	rep, _, err := run(t, t.Context(), connect(t, c), path, func(cfg *capture.Config) { cfg.Keep.Dumps = 1 })
 	if err != nil || rep.Result != capture.Complete {
 		t.Fatalf("%s, %v", rep.Result, err)
+	}
+	if warn := strings.Join(rep.Warnings, " "); !strings.Contains(warn, "cannot list") {
+		t.Errorf("warnings %q lack that old dumps stay", rep.Warnings)
 	}
 	if got, want := names(t, path), "README.txt capture.log report.json vmcore vmcore-dmesg.txt"; got != want {
 		t.Errorf("files are %q, want %q", got, want)

@@ -48,7 +48,7 @@ func TestCat(t *testing.T) {
 	targettest.Suite(t, func(t *testing.T) (target.Target, fs.FS) {
 		c, path := config(t, s)
 		return connect(t, c), os.DirFS(path)
-	}, targettest.Random)
+	}, targettest.Random, targettest.Listing)
 }
 
 // How files are written depends on the server, unless it is said.

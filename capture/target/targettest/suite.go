@@ -42,6 +42,8 @@ const (
 	Rereading
 	// Space: nobody knows how much room there is.
 	Space
+	// Listing: nobody knows what earlier captures left.
+	Listing
 )
 
 func (l Lack) has(x Lack) bool { return l&x != 0 }
@@ -73,6 +75,8 @@ func Suite(t *testing.T, open Open, lacks ...Lack) {
 		{"AfterTheEnd", s.testAfterEnd},
 		{"Free", s.testFree},
 		{"Refusals", s.testRefusals},
+		{"Past", s.testPast},
+		{"Rules", s.testRules},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tg, see := open(t)
