@@ -102,6 +102,9 @@ func (p *program) build(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	for _, n := range ruleNotes(pl, files) {
+		p.say("note", n)
+	}
 	comp, err := m.compression(f.compress)
 	if err != nil {
 		return err
