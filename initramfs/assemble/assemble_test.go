@@ -1,12 +1,10 @@
 package assemble
 
 import (
-	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/initramfs/blkid"
+	"github.com/gokdump/gokdump/initramfs/lvm2/lvmtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -59,30 +58,6 @@ func (m *machine) builder() *Builder {
 	return &Builder{Finder: &blkid.Finder{Sys: filepath.Join(m.sys, "class/block"), Dev: m.dev}, Sys: m.sys, Dev: m.dev}
 }
 
-// volume is the start of a physical volume that LVM made: see the tests of lvm2.
-func volume(t *testing.T, name string) []byte {
-	t.Helper()
-	f, err := os.Open("../lvm2/testdata/" + name + ".gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-const (
-	groupID = "k03k5W6RGONH6PBXxMw9czVIm1BMJqMh"
-	rootID  = "rqI4UnXZjQo7FJ5evj2ORQxYSSjnz6cL"
-)
-
 // extSuper is the start of a device with an ext4 file system, for blkid alone.
 func extSuper() []byte {
 	b := make([]byte, 128<<10)
@@ -97,13 +72,13 @@ func extSuper() []byte {
 }
 
 func onVolume(by plan.DeviceBy, value string) plan.Device {
-	return plan.Device{By: by, Value: value, Layers: []plan.Layer{{Kind: plan.LayerLVM, UUID: rootID, Group: groupID, Name: "vg-a/root"}}}
+	return plan.Device{By: by, Value: value, Layers: []plan.Layer{{Kind: plan.LayerLVM, UUID: lvmtest.Root, Group: lvmtest.Group, Name: "vg-a/root"}}}
 }
 
 func TestVolume(t *testing.T) {
 	m := newMachine(t)
 	const mib = 1 << 20
-	m.add("vda", volume(t, "pv1"), 80*mib)
+	m.add("vda", lvmtest.Volume(t, "pv1"), 80*mib)
 	b := m.builder()
 	made := 0
 	b.linear = func(name, uuid string, lines []Linear) error {
@@ -112,7 +87,7 @@ func TestVolume(t *testing.T) {
 			{Start: 8 * 8192, Length: 7 * 8192, Device: "254:0", Offset: 2048 + 10*8192},
 			{Start: 15 * 8192, Length: 2 * 8192, Device: "254:1", Offset: 2048 + 10*8192},
 		}
-		if d := cmp.Diff(want, lines); d != "" || name != "vg--a-root" || uuid != "LVM-"+groupID+rootID {
+		if d := cmp.Diff(want, lines); d != "" || name != "vg--a-root" || uuid != "LVM-"+lvmtest.Group+lvmtest.Root {
 			t.Errorf("%s %s: %s", name, uuid, d)
 		}
 		made++
@@ -125,14 +100,14 @@ func TestVolume(t *testing.T) {
 	if p := (*blkid.Pending)(nil); !errors.As(err, &p) || !errors.Is(err, blkid.ErrNotFound) || !strings.Contains(err.Error(), "is not there") {
 		t.Fatalf("with one of two physical volumes: %v", err)
 	}
-	m.add("sdb", volume(t, "pv0"), 64*mib)
+	m.add("sdb", lvmtest.Volume(t, "pv0"), 64*mib)
 	for range 2 {
 		got, _, err := b.Find(t.Context(), d)
 		if err != nil || got != filepath.Join(m.dev, "dm-0") {
 			t.Fatalf("%s, %v", got, err)
 		}
 	}
-	if got, _, err := b.Find(t.Context(), onVolume(plan.ByLayer, rootID)); err != nil || got != filepath.Join(m.dev, "dm-0") {
+	if got, _, err := b.Find(t.Context(), onVolume(plan.ByLayer, lvmtest.Root)); err != nil || got != filepath.Join(m.dev, "dm-0") {
 		t.Errorf("the volume itself: %s, %v", got, err)
 	}
 	if made != 1 {
@@ -146,11 +121,17 @@ func TestVolumeRefused(t *testing.T) {
 		do   func(m *machine)
 		want string
 	}{
-		"no group":   {func(m *machine) { m.add("vda", make([]byte, 1<<17), mib) }, "no physical volume of group"},
-		"twice":      {func(m *machine) { m.add("vda", volume(t, "pv0"), 64*mib); m.add("vdb", volume(t, "pv0"), 64*mib) }, "both physical volume"},
-		"cut device": {func(m *machine) { m.add("vda", volume(t, "pv0"), 64*mib); m.add("vdb", volume(t, "pv1"), 30*mib) }, "ends at byte"},
+		"no group": {func(m *machine) { m.add("vda", make([]byte, 1<<17), mib) }, "no physical volume of group"},
+		"twice": {func(m *machine) {
+			m.add("vda", lvmtest.Volume(t, "pv0"), 64*mib)
+			m.add("vdb", lvmtest.Volume(t, "pv0"), 64*mib)
+		}, "both physical volume"},
+		"cut device": {func(m *machine) {
+			m.add("vda", lvmtest.Volume(t, "pv0"), 64*mib)
+			m.add("vdb", lvmtest.Volume(t, "pv1"), 30*mib)
+		}, "ends at byte"},
 		"damaged": {func(m *machine) {
-			b := volume(t, "pv0")
+			b := lvmtest.Volume(t, "pv0")
 			b[4096+30]++
 			m.add("vda", b, 64*mib)
 		}, "no physical volume of group"},
@@ -159,7 +140,7 @@ func TestVolumeRefused(t *testing.T) {
 		tt.do(m)
 		b := m.builder()
 		b.linear = func(string, string, []Linear) error { t.Errorf("%s: made", name); return nil }
-		if _, _, err := b.Find(t.Context(), onVolume(plan.ByLayer, rootID)); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, _, err := b.Find(t.Context(), onVolume(plan.ByLayer, lvmtest.Root)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want an error with %q", name, err, tt.want)
 		}
 	}

@@ -2,23 +2,16 @@ package drivers
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/gokdump/gokdump/capture/plan"
+	"github.com/gokdump/gokdump/initramfs/lvm2/lvmtest"
 	"github.com/google/go-cmp/cmp"
-)
-
-const (
-	testGroup  = "k03k5W6RGONH6PBXxMw9czVIm1BMJqMh"
-	testRoot   = "rqI4UnXZjQo7FJ5evj2ORQxYSSjnz6cL"
-	testStripe = "62sK7Og6ruDd5nG53k13MpD8qZK07yDb"
 )
 
 // stackedMachine has a group on a partition and an array of two disks, the array with
@@ -33,9 +26,9 @@ link sys/class/block/vdc sys/devices/pci0000:00/0000:00:01.0/04.0/virtio3/block/
 link sys/class/block/md5 sys/devices/virtual/block/md5
 link sys/devices/virtual/block/dm-5/slaves/vda1 sys/class/block/vda1
 link sys/devices/virtual/block/dm-5/slaves/md1 sys/class/block/md1
-file sys/devices/virtual/block/dm-5/dm/uuid LVM-` + testGroup + testRoot + `
+file sys/devices/virtual/block/dm-5/dm/uuid LVM-` + lvmtest.Group + lvmtest.Root + `
 link sys/devices/virtual/block/dm-6/slaves/vda1 sys/class/block/vda1
-file sys/devices/virtual/block/dm-6/dm/uuid LVM-` + testGroup + testStripe + `
+file sys/devices/virtual/block/dm-6/dm/uuid LVM-` + lvmtest.Group + lvmtest.Stripes + `
 link sys/devices/virtual/block/dm-7/slaves/dm-5 sys/class/block/dm-5
 file sys/devices/virtual/block/dm-7/dm/uuid CRYPT-LUKS2-x
 file sys/devices/virtual/block/md1/md/level raid1
@@ -70,23 +63,7 @@ func raidMember(number byte) []byte {
 func stackedHost(t *testing.T) Host {
 	t.Helper()
 	h := fake(t, stackedMachine)
-	volume := func(name string) []byte {
-		f, err := os.Open("../lvm2/testdata/" + name + ".gz")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := io.ReadAll(z)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	for name, b := range map[string][]byte{"vda1": volume("pv1"), "md1": volume("pv0"), "vdb": raidMember(1), "vdc": raidMember(2)} {
+	for name, b := range map[string][]byte{"vda1": lvmtest.Volume(t, "pv1"), "md1": lvmtest.Volume(t, "pv0"), "vdb": raidMember(1), "vdc": raidMember(2)} {
 		if err := os.WriteFile(filepath.Join(h.Dev, name), b, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +74,7 @@ func stackedHost(t *testing.T) Host {
 func TestStack(t *testing.T) {
 	h := stackedHost(t)
 	array := plan.Layer{Kind: plan.LayerMD, UUID: "05000000-0000-0000-0000-000000000000", Name: "md1", Members: []string{"01000000-0000-0000-0000-000000000000"}}
-	volume := plan.Layer{Kind: plan.LayerLVM, UUID: testRoot, Group: testGroup, Name: "vg-a/root"}
+	volume := plan.Layer{Kind: plan.LayerLVM, UUID: lvmtest.Root, Group: lvmtest.Group, Name: "vg-a/root"}
 	for name, want := range map[string]Stack{
 		"vda1":  {Disks: []string{"vda1"}},
 		"md1":   {Layers: []plan.Layer{array}, Disks: []string{"vdb", "vdc"}},
@@ -151,7 +128,7 @@ func TestDurable(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(h.Dev, "dm-5"), bytes.Repeat([]byte{0}, 4096), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if d, durable, err := h.Durable(t.Context(), "/dev/dm-5"); err != nil || !durable || d.By != plan.ByLayer || d.Value != testRoot || len(d.Layers) != 2 {
+	if d, durable, err := h.Durable(t.Context(), "/dev/dm-5"); err != nil || !durable || d.By != plan.ByLayer || d.Value != lvmtest.Root || len(d.Layers) != 2 {
 		t.Errorf("a volume: %+v, %v, %v", d, durable, err)
 	}
 }

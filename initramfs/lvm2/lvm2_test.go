@@ -2,47 +2,20 @@ package lvm2
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
-	"io"
-	"os"
 	"strings"
 	"testing"
 
+	"github.com/gokdump/gokdump/initramfs/lvm2/lvmtest"
 	"github.com/google/go-cmp/cmp"
 )
 
-// The first MiB of two physical volumes as LVM 2.03.16 left them: a group vg-a with
-// the linear volumes first and root (three segments on both), and a striped one.
-const (
-	rootID    = "rqI4Un-XZjQ-o7FJ-5evj-2ORQ-xYSS-jnz6cL"
-	stripesID = "62sK7O-g6ru-Dd5n-G53k-13Mp-D8qZ-K07yDb"
-)
-
-func fixture(t testing.TB, name string) []byte {
-	t.Helper()
-	f, err := os.Open("testdata/" + name + ".gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func TestRealVolumes(t *testing.T) {
-	one, err := ReadVolume(bytes.NewReader(fixture(t, "pv0")))
+	one, err := ReadVolume(bytes.NewReader(lvmtest.Volume(t, "pv0")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := ReadVolume(bytes.NewReader(fixture(t, "pv1")))
+	two, err := ReadVolume(bytes.NewReader(lvmtest.Volume(t, "pv1")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +29,7 @@ func TestRealVolumes(t *testing.T) {
 	if g.Name != "vg-a" || g.ExtentSize != 8192 || len(g.ID) != 32 {
 		t.Errorf("group %q %q, extents of %d sectors", g.Name, g.ID, g.ExtentSize)
 	}
-	name, err := g.Find(rootID)
+	name, err := g.Find(lvmtest.Root)
 	if err != nil || name != "root" {
 		t.Fatalf("%q, %v", name, err)
 	}
@@ -73,7 +46,7 @@ func TestRealVolumes(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if name, err = g.Find(stripesID); err != nil {
+	if name, err = g.Find(lvmtest.Stripes); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := g.Linear(name); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "2 stripes") {
@@ -85,7 +58,7 @@ func TestRealVolumes(t *testing.T) {
 }
 
 func TestDamagedVolume(t *testing.T) {
-	good := fixture(t, "pv0")
+	good := lvmtest.Volume(t, "pv0")
 	v, err := ReadVolume(bytes.NewReader(good))
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +163,7 @@ func FuzzParseGroup(f *testing.F) {
 }
 
 func FuzzReadVolume(f *testing.F) {
-	f.Add(fixture(f, "pv0")[:8192])
+	f.Add(lvmtest.Volume(f, "pv0")[:8192])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if v, err := ReadVolume(bytes.NewReader(b)); err == nil && len(v.Text) == 0 {
 			t.Error("no error and no text")
