@@ -115,9 +115,14 @@ func (b *Builder) lvm(l plan.Layer, seen []blkid.Seen) (string, error) {
 	}
 	var lines []Linear
 	for _, p := range pieces {
-		on, ok := paths[p.PV]
-		if !ok {
+		var on blkid.Seen
+		switch there := paths[p.PV]; len(there) {
+		case 0:
 			return "", fmt.Errorf("physical volume %s is not there", p.PV)
+		case 1:
+			on = there[0]
+		default:
+			return "", fmt.Errorf("%w: %s and %s are both physical volume %s", blkid.ErrAmbiguous, there[0].Path, there[1].Path, p.PV)
 		}
 		number := b.attribute(on.Name, "dev")
 		if end := int64(p.Offset+p.Length) * 512; end > on.Size || number == "" {
@@ -138,11 +143,12 @@ func (b *Builder) lvm(l plan.Layer, seen []blkid.Seen) (string, error) {
 }
 
 // physical reads the physical volumes of l's group: the newest metadata among them,
-// and the devices by the volumes' ids.
-func physical(l plan.Layer, seen []blkid.Seen) (*lvm2.Group, map[string]blkid.Seen, error) {
+// and the devices by the volumes' ids. Several devices may have one id: paths to a disk, or
+// copies; that matters only where it is one that the logical volume lies on.
+func physical(l plan.Layer, seen []blkid.Seen) (*lvm2.Group, map[string][]blkid.Seen, error) {
 	var newest *lvm2.Group
 	var errs []error
-	on := map[string]blkid.Seen{}
+	on := map[string][]blkid.Seen{}
 	for _, s := range seen {
 		if len(s.Infos) != 1 || s.Infos[0].Type != "LVM2_member" {
 			continue
@@ -152,10 +158,7 @@ func physical(l plan.Layer, seen []blkid.Seen) (*lvm2.Group, map[string]blkid.Se
 			errs = append(errs, fmt.Errorf("%s: %w", s.Path, err))
 			continue
 		}
-		if other, twice := on[v.ID]; twice {
-			return nil, nil, fmt.Errorf("%w: %s and %s are both physical volume %s", blkid.ErrAmbiguous, other.Path, s.Path, v.ID)
-		}
-		on[v.ID] = s
+		on[v.ID] = append(on[v.ID], s)
 		if err != nil { // it holds none, and others do
 			continue
 		}

@@ -115,6 +115,26 @@ func TestVolume(t *testing.T) {
 	}
 }
 
+// A disk that somebody copied is no business of a volume that does not lie on it.
+func TestVolumeBesideCopies(t *testing.T) {
+	const mib = 1 << 20
+	m := newMachine(t)
+	m.add("vda", lvmtest.Volume(t, "pv0"), 64*mib)
+	m.add("vdb", lvmtest.Volume(t, "pv1"), 80*mib)
+	other := lvmtest.Renamed(t, "pv0")
+	m.add("vdc", other, 64*mib)
+	m.add("vdd", other, 64*mib)
+	b := m.builder()
+	b.linear = func(_, uuid string, _ []Linear) error {
+		m.add("dm-0", extSuper(), 68*mib)
+		m.set("dm-0", "dm/uuid", uuid)
+		return nil
+	}
+	if _, _, err := b.Find(t.Context(), onVolume(plan.ByLayer, lvmtest.Root)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestVolumeRefused(t *testing.T) {
 	const mib = 1 << 20
 	for name, tt := range map[string]struct {
@@ -125,6 +145,7 @@ func TestVolumeRefused(t *testing.T) {
 		"twice": {func(m *machine) {
 			m.add("vda", lvmtest.Volume(t, "pv0"), 64*mib)
 			m.add("vdb", lvmtest.Volume(t, "pv0"), 64*mib)
+			m.add("vdc", lvmtest.Volume(t, "pv1"), 80*mib)
 		}, "both physical volume"},
 		"cut device": {func(m *machine) {
 			m.add("vda", lvmtest.Volume(t, "pv0"), 64*mib)

@@ -9,6 +9,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"embed"
+	"encoding/binary"
+	"hash/crc32"
 	"io"
 	"testing"
 )
@@ -38,5 +40,21 @@ func Volume(t testing.TB, name string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return b
+}
+
+// Renamed gives the same with another id in its label, as a volume of another group
+// has.
+func Renamed(t testing.TB, name string) []byte {
+	const (
+		sector  = 512
+		label   = 512 // in the second sector
+		initial = 0xf597a6cf
+	)
+	b := Volume(t, name)
+	h := b[label : label+sector]
+	copy(h[32:64], "another-volume-of-another-group-")
+	sum := ^crc32.Update(^uint32(initial), crc32.IEEETable, h[20:])
+	binary.LittleEndian.PutUint32(h[16:], sum)
 	return b
 }
