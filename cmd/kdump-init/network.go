@@ -37,10 +37,14 @@ func (n *network) reach(r request, host string, addresses []string, port int) (n
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("%v have passed", limit))
 	defer cancel()
-	var found netip.Addr
-	err := boot.Within(ctx, stepReach, func() (err error) {
-		found, err = n.up.Reach(ctx, s)
+	found := make(chan netip.Addr, 1)
+	err := boot.Within(ctx, stepReach, func() error {
+		at, err := n.up.Reach(ctx, s)
+		found <- at
 		return err
 	})
-	return found, err
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return <-found, nil
 }

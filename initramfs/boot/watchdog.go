@@ -36,7 +36,8 @@ type WatchdogDevice interface {
 type Watchdog struct {
 	dev      WatchdogDevice
 	every    time.Duration
-	until    atomic.Int64 // UnixNano
+	start    time.Time
+	until    atomic.Int64 // ns after start, which no change of the clock moves
 	stop     chan struct{}
 	stopped  chan struct{}
 	disarmed atomic.Bool
@@ -76,14 +77,14 @@ func feedEvery(timeout time.Duration) time.Duration {
 }
 
 func newWatchdog(dev WatchdogDevice, every time.Duration) *Watchdog {
-	return &Watchdog{dev: dev, every: every, stop: make(chan struct{}), stopped: make(chan struct{})}
+	return &Watchdog{dev: dev, every: every, start: time.Now(), stop: make(chan struct{}), stopped: make(chan struct{})}
 }
 
 // Keep says that there is progress and that the next sign of it comes within
 // d: so long the hardware is fed. Later calls move the end, both ways.
 func (w *Watchdog) Keep(d time.Duration) {
 	if w != nil {
-		w.until.Store(time.Now().Add(d).UnixNano())
+		w.until.Store(int64(time.Since(w.start) + d))
 	}
 }
 
@@ -107,7 +108,7 @@ func (w *Watchdog) run() {
 	tick := time.NewTicker(w.every)
 	defer tick.Stop()
 	for {
-		if time.Now().UnixNano() < w.until.Load() {
+		if int64(time.Since(w.start)) < w.until.Load() {
 			_ = w.dev.Feed()
 		}
 		select {

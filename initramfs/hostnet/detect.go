@@ -193,16 +193,12 @@ func (d *detector) port(bridge Link) (string, error) {
 
 func (d *detector) bond(i *plan.Interface, l Link) error {
 	b := plan.Bond{Mode: l.Bond.Mode, Options: slices.Clone(l.Bond.Options)}
-	first := ""
 	for _, p := range d.s.parts(l.Index) {
 		name, err := d.add(p)
 		if err != nil {
 			return err
 		}
 		b.Over = append(b.Over, name)
-		if first == "" {
-			first = p.Permanent
-		}
 	}
 	if len(b.Over) == 0 {
 		return errors.New("it is a bond of no interfaces")

@@ -140,7 +140,25 @@ func (s system) bond(name, mode string) (int, error) {
 // bondOption goes by sysfs, which takes what people write, for every kernel's
 // options.
 func (system) bondOption(name string, o plan.BondOption) error {
-	return os.WriteFile(filepath.Join(sysNet, name, "bonding", o.Name), []byte(o.Value), 0)
+	for _, v := range bondValues(o) {
+		if err := os.WriteFile(filepath.Join(sysNet, name, "bonding", o.Name), []byte(v), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bondValues are what is written for o, one after the other: of a list, sysfs takes
+// each value on its own, with a plus before it (bonding.rst, arp_ip_target).
+func bondValues(o plan.BondOption) []string {
+	if o.Name != "arp_ip_target" {
+		return []string{o.Value}
+	}
+	var out []string
+	for _, v := range strings.Split(o.Value, ",") {
+		out = append(out, "+"+strings.TrimSpace(v))
+	}
+	return out
 }
 
 func (system) enslave(index, master int) error {

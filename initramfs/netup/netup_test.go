@@ -228,6 +228,18 @@ func TestBondAndVLAN(t *testing.T) {
 	}
 }
 
+func TestBondValues(t *testing.T) {
+	for o, want := range map[plan.BondOption]string{
+		{Name: "miimon", Value: "100"}:                         "100",
+		{Name: "arp_ip_target", Value: "192.0.2.1,192.0.2.2"}:  "+192.0.2.1 +192.0.2.2",
+		{Name: "arp_ip_target", Value: "192.0.2.1, 192.0.2.2"}: "+192.0.2.1 +192.0.2.2",
+	} {
+		if got := strings.Join(bondValues(o), " "); got != want {
+			t.Errorf("%v: %s, want %s", o, got, want)
+		}
+	}
+}
+
 func TestAnyNIC(t *testing.T) {
 	k := &fake{all: []link{nic(1, "x", macA, true), nic(2, "y", macB, true), {index: 3, name: "lo"}}}
 	n := &plan.Network{Interfaces: []plan.Interface{
