@@ -21,7 +21,7 @@ const (
 	lzoMaxM4Len  = 9
 	lzoMaxM4Dist = 3<<14 - 1
 	lzoTail      = 20 // bytes at the end that start no match: a run to be told apart
-	lzoHashLog   = 13
+	lzoHashLog   = 12
 )
 
 // lzoEncoder is a greedy parser over one hash table of positions. A page is at

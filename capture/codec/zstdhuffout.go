@@ -56,16 +56,19 @@ func (h *huffman) pack(counts []uint32, n int) []byte {
 	// Two states take turns; what is read first is written last.
 	i := uint(n - 1)
 	a, b := t.start(h.weights[i]), t.start(h.weights[i-1])
+	op, acc, nb := w.op, w.acc, w.n
 	for i -= 2; int(i) >= 0; i-- {
 		x := t.sym[h.weights[i&0xff]%maxFSESymbols]
 		k := (a + x.bits) >> 16 & 15
-		w.add(uint64(a&(1<<k-1)), uint(k))
-		w.put(w.op, w.acc)
-		w.op += w.n >> 3
-		w.acc >>= w.n &^ 7 & 63
-		w.n &= 7
+		acc |= uint64(a&(1<<k-1)) << (nb & 63)
+		nb += uint(k)
+		w.put(op, acc)
+		op += nb >> 3
+		acc >>= nb &^ 7 & 63
+		nb &= 7
 		a, b = b, uint32(t.state[(a>>k+x.next)%uint32(len(t.state))])
 	}
+	w.op, w.acc, w.n = op, acc, nb
 	// Weight 0 was the last, so that a is the state of odd ones.
 	w.flush()
 	w.add(uint64(a&(1<<log-1)), log)
