@@ -27,6 +27,7 @@ type client struct {
 	ctx          context.Context
 	end          context.CancelCauseFunc
 	refs         atomic.Int64 // open directories but one
+	spent        atomic.Bool  // patience was over, and nothing was answered well since
 
 	warnMu   sync.Mutex
 	warnings []string
@@ -115,7 +116,9 @@ func (c *client) now() time.Time {
 	return t.Add(time.Duration(c.skew.Load()))
 }
 
-// do sends a request until it is answered for good, or patience is over.
+// do sends a request until it is answered for good, or patience is over. Who was waited
+// for in vain is asked once for each request after that, until it answers again: the
+// reports of a dump that failed must not take as long again, each.
 func (c *client) do(r request) (*answer, error) {
 	start := time.Now()
 	set := false // the clock
@@ -124,6 +127,7 @@ func (c *client) do(r request) (*answer, error) {
 		var e *Error
 		switch {
 		case err == nil:
+			c.spent.Store(false)
 			return a, nil
 		case c.ctx.Err() != nil:
 			return nil, context.Cause(c.ctx)
@@ -134,7 +138,8 @@ func (c *client) do(r request) (*answer, error) {
 			return nil, err
 		}
 		left := c.cfg.Patience - time.Since(start)
-		if left <= 0 {
+		if left <= 0 || c.spent.Load() {
+			c.spent.Store(true)
 			return nil, fmt.Errorf("after %v of attempts: %w", c.cfg.Patience, err)
 		}
 		// Many machines may crash at once: they shall not all come back at once.

@@ -167,6 +167,54 @@ func TestLostAnswer(t *testing.T) {
 	wantObject(t, filepath.Join(path, "vmcore"), want)
 }
 
+// A store that was waited for in vain is asked once more for each request, and serves
+// again when it answers.
+func TestPatienceIsSpentOnce(t *testing.T) {
+	s := s3d.Start(t, false)
+	c, path := config(t, s)
+	var asked atomic.Int64
+	var well atomic.Bool
+	c.Patience = time.Second
+	c.Endpoint = between(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut || well.Load() {
+			return false
+		}
+		asked.Add(1)
+		return refuse(w, 500, "InternalError")
+	})
+	well.Store(true)
+	tg := connect(t, c)
+	well.Store(false)
+	put := func(name string) error {
+		f, err := tg.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Abandon()
+		if _, err := f.Write([]byte(name)); err != nil {
+			return err
+		}
+		return f.Commit()
+	}
+	if err := put("a"); err == nil || asked.Load() < 2 {
+		t.Errorf("the first file: %v after %d attempts", err, asked.Load())
+	}
+	asked.Store(0)
+	if err := put("b"); err == nil || asked.Load() != 1 {
+		t.Errorf("the next file: %v after %d attempts, want one", err, asked.Load())
+	}
+	well.Store(true)
+	if err := put("c"); err != nil {
+		t.Error(err)
+	}
+	wantObject(t, filepath.Join(path, "c"), []byte("c"))
+	well.Store(false)
+	asked.Store(0)
+	if err := put("d"); err == nil || asked.Load() < 2 {
+		t.Errorf("after it was well: %v after %d attempts", err, asked.Load())
+	}
+}
+
 // What does not pass ends in time, leaves nothing, and is told.
 func TestLastingFaults(t *testing.T) {
 	s := s3d.Start(t, false)
