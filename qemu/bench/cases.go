@@ -17,7 +17,17 @@ type figure struct {
 	ours  string  // the measured figures, for the reader
 	ref   string
 	note  string
+
+	spread string // of the wall times of ours
+	limit  string // what keeps it from its bar
+
+	// Of a dump, to do it again: the codec, the level and the CPUs.
+	codec, level string
+	cpus         int
 }
+
+// missed tells that the figure does not reach its bar.
+func (f *figure) missed() bool { return f.bar != 0 && f.value > f.bar }
 
 // codecs are ours and the reference's option, and the bars.
 var codecs = []struct {
@@ -138,7 +148,8 @@ func (b *bench) dumps(ctx context.Context, codec, flag string, level int, two, o
 	}
 	for i, bar := range []float64{two, one} {
 		b.figures = append(b.figures, figure{name: fmt.Sprintf("wall, %s, %d CPUs", what, 2-i), bar: bar,
-			value: ratio(s[i].Wall, s[best].Wall), ours: seconds(s[i]), ref: seconds(s[best]) + ", " + name})
+			value: ratio(s[i].Wall, s[best].Wall), ours: seconds(s[i]), ref: seconds(s[best]) + ", " + name,
+			spread: s[i].spread(), codec: codec, level: d, cpus: 2 - i})
 	}
 	if note == "" {
 		b.figures = append(b.figures, figure{name: "size, " + what, bar: sizeBar(codec),

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gokdump/gokdump/capture/codec"
@@ -16,12 +18,14 @@ type encoder struct {
 	name  string
 	rate  float64 // bytes in, for each second
 	share float64 // bytes out for each byte in
+	both  float64 // how much two of them at once do, in parts of what one does
 }
 
 const (
 	samplePages = 8192
 	sampleBatch = 32 // pages whose time is taken at once: short, so that little interrupts
 	sampleRuns  = 5
+	scalingFor  = 500 * time.Millisecond
 )
 
 // encoders measures the encoders alone, and copying, which is what any of them does at
@@ -35,19 +39,66 @@ func encoders(core string, progress io.Writer) ([]encoder, error) {
 	}
 	room := make([]byte, codec.MaxEncoded(size))
 	all := []encoder{measure1("copying", pages, func(p []byte) int { return copy(room, p) })}
+	all[0].both, err = scaling(func() (func([]byte), error) {
+		room := make([]byte, size)
+		return func(p []byte) { copy(room, p) }, nil
+	}, pages)
+	if err != nil {
+		return nil, err
+	}
 	for _, id := range []codec.ID{codec.Zstd, codec.Zlib, codec.LZO, codec.Snappy} {
 		e, err := codec.NewEncoder(id, size)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, measure1(id.String(), pages, func(p []byte) int {
+		m := measure1(id.String(), pages, func(p []byte) int {
 			if out, ok := e.Encode(room, p); ok {
 				return len(out)
 			}
 			return len(p)
-		}))
+		})
+		m.both, err = scaling(func() (func([]byte), error) {
+			e, err := codec.NewEncoder(id, size)
+			room := make([]byte, codec.MaxEncoded(size))
+			return func(p []byte) { e.Encode(room, p) }, err
+		}, pages)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
 	}
 	return all, nil
+}
+
+// scaling measures what the machine gives to two goroutines that share nothing.
+func scaling(each func() (func(page []byte), error), pages [][]byte) (float64, error) {
+	rate := func(n int) (float64, error) {
+		var done atomic.Int64
+		var wg sync.WaitGroup
+		start := time.Now()
+		for range n {
+			do, err := each()
+			if err != nil {
+				return 0, err
+			}
+			wg.Go(func() {
+				for time.Since(start) < scalingFor {
+					for _, p := range pages {
+						do(p)
+					}
+					done.Add(int64(len(pages)))
+				}
+			})
+		}
+		wg.Wait()
+		return float64(done.Load()) / time.Since(start).Seconds(), nil
+	}
+	one, err := rate(1)
+	if err != nil {
+		return 0, err
+	}
+	two, err := rate(2)
+	return two / one, err
 }
 
 // measure1 measures one encoder.
@@ -71,7 +122,7 @@ func measure1(name string, pages [][]byte, encode func(page []byte) int) encoder
 	for _, d := range best {
 		sum += d
 	}
-	return encoder{name, in / sum.Seconds(), float64(out) / in}
+	return encoder{name: name, rate: in / sum.Seconds(), share: float64(out) / in}
 }
 
 // sample reads pages that are not all zeros from all over a core.
@@ -113,10 +164,11 @@ func encoderTable(all []encoder) string {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("\n## The encoders alone\n\nOn one CPU, on pages of the core that are not all zeros; pages that do not shrink count as they are. Where\n" +
-		"an encoder's time goes, `go test -bench Stage ./capture/codec` tells.\n\n| encoder | MB/s | of the size |\n|---|---|---|\n")
+	b.WriteString("\n## The encoders alone\n\nOn one CPU, on pages of the core that are not all zeros; pages that do not shrink count as they are; and what\n" +
+		"two of them at once do, each on a CPU. Where an encoder's time goes, `go test -bench Stage ./capture/codec` tells.\n\n" +
+		"| encoder | MB/s | of the size | two at once |\n|---|---|---|---|\n")
 	for _, e := range all {
-		fmt.Fprintf(&b, "| %s | %.0f | %.1f %% |\n", e.name, e.rate/1e6, 100*e.share)
+		fmt.Fprintf(&b, "| %s | %.0f | %.1f %% | %.2f x |\n", e.name, e.rate/1e6, 100*e.share, e.both)
 	}
 	return b.String()
 }

@@ -21,6 +21,6 @@ func (b *bench) image(ctx context.Context, l *lab.Lab, dir string) error {
 	}
 	b.figures = append(b.figures,
 		figure{name: "image for virtio and ext4", bar: 2, value: float64(s[0].Bytes) / 1e6, unit: "MB", ours: mb(s[0].Bytes)},
-		figure{name: "time to build it", bar: 0.5, value: s[0].Wall.Seconds(), unit: "s", ours: seconds(s[0])})
+		figure{name: "time to build it", bar: 0.5, value: s[0].Wall.Seconds(), unit: "s", ours: seconds(s[0]), spread: s[0].spread()})
 	return nil
 }

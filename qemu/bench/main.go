@@ -36,7 +36,8 @@ func main() {
 	out := fs.String("out", "docs/bench.md", "")
 	scale := fs.Bool("scale", false, "")
 	maps := fs.String(readMapsFlag[2:], "", "")
-	if err := fs.Parse(os.Args[1:]); err != nil || fs.NArg() > 0 || *runs < 1 {
+	profiled := fs.Bool(profileFlag[2:], false, "")
+	if err := fs.Parse(os.Args[1:]); err != nil || fs.NArg() > 0 && !*profiled || *runs < 1 {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
 	}
@@ -49,6 +50,13 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	if a := fs.Args(); *profiled && len(a) == 4 {
+		if err := profile(ctx, a[0], a[1], a[2], a[3]); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := measure(ctx, *core, *runs, *work, *out, *scale); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
 		os.Exit(1)
@@ -97,6 +105,9 @@ func measure(ctx context.Context, core string, runs int, work, out string, scale
 	}
 	alone, err := encoders(b.core, os.Stderr)
 	if err != nil {
+		return err
+	}
+	if err := b.explain(ctx); err != nil {
 		return err
 	}
 	text := table(b.figures, machine(b.core, b.ours, refs, runs, work)) + encoderTable(alone)

@@ -22,6 +22,13 @@ type Sample struct {
 	Private int64
 	// Bytes is the size of the output.
 	Bytes int64
+	// Least and Most are the extremes of Wall, if it is a median.
+	Least, Most time.Duration
+}
+
+// spread tells of the extremes.
+func (s Sample) spread() string {
+	return fmt.Sprintf("%.2f to %.2f s", s.Least.Seconds(), s.Most.Seconds())
 }
 
 // rssEvery is how often a process is looked at.
@@ -106,15 +113,19 @@ func rssAnon(pid int) int64 {
 
 // median is the middle one of the samples by each figure on its own.
 func median(all []Sample) Sample {
-	mid := func(f func(Sample) int64) int64 {
+	sorted := func(f func(Sample) int64) []int64 {
 		var v []int64
 		for _, s := range all {
 			v = append(v, f(s))
 		}
 		slices.Sort(v)
-		return v[len(v)/2]
+		return v
 	}
+	mid := func(f func(Sample) int64) int64 { return sorted(f)[len(all)/2] }
+	walls := sorted(func(s Sample) int64 { return int64(s.Wall) })
 	return Sample{
+		Least:   time.Duration(walls[0]),
+		Most:    time.Duration(walls[len(walls)-1]),
 		Wall:    time.Duration(mid(func(s Sample) int64 { return int64(s.Wall) })),
 		CPU:     time.Duration(mid(func(s Sample) int64 { return int64(s.CPU) })),
 		Private: mid(func(s Sample) int64 { return s.Private }),

@@ -33,10 +33,10 @@ func (b *bench) scan(ctx context.Context) error {
 	ref := seconds(s[best]) + ", " + all[best].name
 	plain := seconds(s[reads]) + ", plain reads of the struct pages"
 	b.figures = append(b.figures,
-		figure{name: "dump --dry-run (the filter), -d 31, 2 CPUs", bar: 0.5, value: ratio(s[0].Wall, s[best].Wall), ours: seconds(s[0]), ref: ref},
-		figure{name: "makedumpfile --dry-run (compresses, too), lzo, -d 31, 2 CPUs", bar: 0.5, value: ratio(s[2].Wall, s[best].Wall), ours: seconds(s[2]), ref: ref},
-		figure{name: "the filter and reading its struct pages, 2 CPUs", bar: 2, value: ratio(s[0].Wall, s[reads].Wall), ours: seconds(s[0]), ref: plain},
-		figure{name: "the filter and reading its struct pages, 1 CPU", bar: 2, value: ratio(s[1].Wall, s[reads].Wall), ours: seconds(s[1]), ref: plain})
+		figure{name: "dump --dry-run (the filter), -d 31, 2 CPUs", bar: 0.5, value: ratio(s[0].Wall, s[best].Wall), ours: seconds(s[0]), ref: ref, spread: s[0].spread()},
+		figure{name: "makedumpfile --dry-run (compresses, too), lzo, -d 31, 2 CPUs", bar: 0.5, value: ratio(s[2].Wall, s[best].Wall), ours: seconds(s[2]), ref: ref, spread: s[2].spread()},
+		figure{name: "the filter and reading its struct pages, 2 CPUs", bar: 2, value: ratio(s[0].Wall, s[reads].Wall), ours: seconds(s[0]), ref: plain, spread: s[0].spread()},
+		figure{name: "the filter and reading its struct pages, 1 CPU", bar: 2, value: ratio(s[1].Wall, s[reads].Wall), ours: seconds(s[1]), ref: plain, spread: s[1].spread()})
 	return nil
 }
 
@@ -73,7 +73,8 @@ func (b *bench) threads(ctx context.Context) error {
 		}
 		for k, n := range []int{2, 8} {
 			b.figures = append(b.figures, figure{name: fmt.Sprintf("%d workers and 1, %d CPUs", n, cpus), bar: 1,
-				value: ratio(s[k+1].Wall, s[0].Wall), ours: seconds(s[k+1]), ref: seconds(s[0]) + " with 1"})
+				value: ratio(s[k+1].Wall, s[0].Wall), ours: seconds(s[k+1]), ref: seconds(s[0]) + " with 1",
+				spread: fmt.Sprintf("%s, those with one worker from %s", s[k+1].spread(), s[0].spread())})
 		}
 	}
 	return nil

@@ -37,7 +37,7 @@ func TestTable(t *testing.T) {
 
 func TestMedian(t *testing.T) {
 	got := median([]Sample{{Wall: 9, CPU: 1, Bytes: 7}, {Wall: 1, CPU: 3, Bytes: 7}, {Wall: 2, CPU: 2, Bytes: 7, Private: 5}})
-	if got != (Sample{Wall: 2, CPU: 2, Bytes: 7}) {
+	if got != (Sample{Wall: 2, CPU: 2, Bytes: 7, Least: 1, Most: 9}) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -55,12 +55,12 @@ func (b *bench) scale(ctx context.Context, dir string) error {
 			return err
 		}
 		wall[l] = s.Wall.Seconds()
-		b.figures = append(b.figures, figure{name: "private memory, " + l.name(), bar: l.budget(), value: mib(s.Private), unit: "MiB", ours: seconds(s)})
+		b.figures = append(b.figures, figure{name: "private memory, " + l.name(), bar: l.budget(), value: mib(s.Private), unit: "MiB", ours: seconds(s), spread: s.spread()})
 		small := l
 		small.gib = 1024
 		if w := wall[small]; l.gib > small.gib && w > 0 {
 			b.figures = append(b.figures, figure{name: "time for each TiB against 1 TiB's, " + l.name(), bar: 1.1,
-				value: wall[l] / w * float64(small.gib) / float64(l.gib), ours: seconds(s), ref: fmt.Sprintf("%.2f s for 1 TiB", w)})
+				value: wall[l] / w * float64(small.gib) / float64(l.gib), ours: seconds(s), ref: fmt.Sprintf("%.2f s for 1 TiB", w), spread: s.spread()})
 		}
 	}
 	return nil
@@ -111,7 +111,7 @@ func (b *bench) eight(ctx context.Context, dir string) error {
 		if err != nil {
 			return err
 		}
-		b.figures = append(b.figures, figure{name: "private memory, 2 workers, " + l.name(), bar: 24, value: mib(s.Private), unit: "MiB", ours: seconds(s)})
+		b.figures = append(b.figures, figure{name: "private memory, 2 workers, " + l.name(), bar: 24, value: mib(s.Private), unit: "MiB", ours: seconds(s), spread: s.spread()})
 	}
 	return nil
 }
