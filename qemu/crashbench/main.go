@@ -17,13 +17,14 @@ import (
 	"github.com/gokdump/gokdump/qemu/lab"
 )
 
-const usage = `usage: crashbench [--runs N] [--floor=false] [--memory MIB] [--only TEXT]
-                  [--state FILE] [--budget TIME] [--keep DIR] [--out FILE]
+const usage = `usage: crashbench [--runs N] [--floor=false] [--memory MIB] [--append TEXT]
+                  [--only TEXT] [--state FILE] [--budget TIME] [--keep DIR] [--out FILE]
 
 Compares crash images by the time from a panic to the machine's reset, and by the
 smallest crashkernel= with which each saves a dump. Writes a table.
 
   --runs N      crashes of each, in turns, whose median counts (default 5)
+  --append TEXT further words for the command line of the crash kernel
   --floor=BOOL  look for the smallest crashkernel= (default true)
   --memory MIB  memory of the machine (default 2048)
   --only TEXT   only crash images whose names have this; no table is written
@@ -44,11 +45,12 @@ func main() {
 	fs.BoolVar(&b.floor, "floor", true, "")
 	fs.IntVar(&b.memory, "memory", 2048, "")
 	fs.StringVar(&b.only, "only", "", "")
+	fs.StringVar(&b.words, "append", "", "")
 	fs.StringVar(&b.keep, "keep", "", "")
 	path := fs.String("state", "", "")
 	budget := fs.Duration("budget", 0, "")
 	out := fs.String("out", "docs/bench-vm.md", "")
-	if err := fs.Parse(os.Args[1:]); err != nil || fs.NArg() > 0 || b.runs < 1 || b.memory < 512 {
+	if err := fs.Parse(os.Args[1:]); err != nil || fs.NArg() > 0 || b.runs < 0 || b.memory < 512 {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
 	}
@@ -75,6 +77,7 @@ type bench struct {
 	runs, memory int
 	floor        bool
 	only, keep   string
+	words        string    // for the crash kernel
 	until        time.Time // zero: no budget
 	progress     io.Writer
 	lab          *lab.Lab

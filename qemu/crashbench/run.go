@@ -78,9 +78,12 @@ func (b *bench) crash(ctx context.Context, s *subject, dir, reserve string, cons
 		Fill:    script.Fill{Workers: 16, AnonMiB: 16, ShmMiB: 4, CacheMiB: 512},
 		Timeout: 8 * time.Minute,
 	}
+	if b.words != "" {
+		story.ArmFlags = []string{"--append", b.words}
+	}
 	if reserve != "" {
 		// What the check before arming thinks of it is not what is asked here.
-		story.ArmFlags = []string{"--force"}
+		story.ArmFlags = append(story.ArmFlags, "--force")
 		story.Timeout = floorTimeout
 	}
 	return b.lab.Run(ctx, dir, story, console)
