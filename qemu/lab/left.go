@@ -54,6 +54,9 @@ func LeftIn(dir string) ([]Left, error) {
 	}
 	var all []Left
 	for _, d := range dirs {
+		if !d.IsDir() { // kdump-tools keeps a lock there
+			continue
+		}
 		l := Left{Dir: filepath.Join(dir, d.Name()), Name: d.Name()}
 		b, err := os.ReadFile(l.Path(capture.ReportName))
 		if err == nil {
