@@ -62,9 +62,17 @@ func (b *bench) run(ctx context.Context, s *subject, i int) error {
 	return b.state.save()
 }
 
-// floorTimeout bounds a machine with little memory: a crash kernel that is out of it may
-// hang.
-const floorTimeout = 4 * time.Minute
+// hangs is after how long without a word on the console a machine with little memory is
+// given up: a crash kernel that is out of it may stand still.
+const hangs = 75 * time.Second
+
+// quiet calls stop when nothing was written for long.
+type quiet struct{ stop *time.Timer }
+
+func (q quiet) Write(p []byte) (int, error) {
+	q.stop.Reset(hangs)
+	return len(p), nil
+}
 
 // crash plays the story of a subject. reserve is the value of crashkernel=, empty
 // for the lab's own.
@@ -84,7 +92,6 @@ func (b *bench) crash(ctx context.Context, s *subject, dir, reserve string, cons
 	if reserve != "" {
 		// What the check before arming thinks of it is not what is asked here.
 		story.ArmFlags = append(story.ArmFlags, "--force")
-		story.Timeout = floorTimeout
 	}
 	return b.lab.Run(ctx, dir, story, console)
 }
@@ -143,7 +150,11 @@ func (b *bench) findFloor(ctx context.Context, s *subject) error {
 		if err != nil {
 			return err
 		}
-		o, err := b.crash(ctx, s, dir, fmt.Sprintf("%dM", try), nil)
+		machine, stop := context.WithCancelCause(ctx)
+		timer := time.AfterFunc(hangs, func() { stop(fmt.Errorf("nothing on the console for %v", hangs)) })
+		o, err := b.crash(machine, s, dir, fmt.Sprintf("%dM", try), quiet{timer})
+		timer.Stop()
+		stop(nil)
 		if err == nil {
 			_, _, err = saved(ctx, o)
 		}
