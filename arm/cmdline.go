@@ -85,7 +85,7 @@ func Derive(running string, m Machine, w Wishes) (*Cmdline, error) {
 		why := reason(removals, x.key)
 		switch {
 		case why != "":
-		case slices.ContainsFunc(ours, func(o ourWord) bool { return o.key == x.key }):
+		case slices.ContainsFunc(ours, func(o ourWord) bool { return o.key == x.key && !o.beside }):
 			why = "the crash kernel has its own"
 		case wished(patterns, x):
 			why = "--remove"
@@ -119,7 +119,8 @@ func Derive(running string, m Machine, w Wishes) (*Cmdline, error) {
 
 type ourWord struct {
 	word
-	why string
+	why    string
+	beside bool
 }
 
 // ourWords lists what the crash kernel needs on machine m.
@@ -132,19 +133,19 @@ func ourWords(m Machine, w Wishes) ([]ourWord, error) {
 		return nil, fmt.Errorf("%d CPUs for the crash kernel is not within 1 and %d", cpus, MaxCPUs)
 	}
 	out := []ourWord{
-		{makeWord(fmt.Sprintf("panic=%d", DefaultPanic)), "a crash kernel that fails must reboot"},
-		{makeWord(fmt.Sprintf("nr_cpus=%d", cpus)), "each CPU costs memory"},
+		{makeWord(fmt.Sprintf("panic=%d", DefaultPanic)), "a crash kernel that fails must reboot", false},
+		{makeWord(fmt.Sprintf("nr_cpus=%d", cpus)), "each CPU costs memory", false},
 	}
 	if cpus > 1 && m.Arch == "amd64" {
 		if m.BootAPIC < 0 {
 			return nil, errors.New("/proc/cpuinfo does not tell the boot CPU's APIC id, which more than one CPU needs: use --cpus 1")
 		}
 		out = append(out, ourWord{makeWord(fmt.Sprintf("disable_cpu_apicid=%d", m.BootAPIC)),
-			"starting the boot CPU a second time would reset the machine"})
+			"starting the boot CPU a second time would reset the machine", false})
 	}
 	for _, a := range additions {
 		if (a.arch == "" || a.arch == m.Arch) && (a.unless == nil || !a.unless(m)) {
-			out = append(out, ourWord{makeWord(a.text), a.why})
+			out = append(out, ourWord{makeWord(a.text), a.why, a.beside})
 		}
 	}
 	return out, nil

@@ -8,10 +8,11 @@ import (
 )
 
 const (
+	sparing = "cryptomgr.notests mitigations=off initcall_blacklist=tracer_init_tracefs"
 	x86Tail = "panic=10 nr_cpus=1 reset_devices irqpoll cgroup_disable=memory transparent_hugepage=never nokaslr novmcoredd " +
-		"cma=0 hugetlb_cma=0 kfence.sample_interval=0 pcie_ports=compat acpi_no_memhotplug random.trust_cpu=on mce=off numa=off hest_disable"
+		"cma=0 hugetlb_cma=0 kfence.sample_interval=0 pcie_ports=compat acpi_no_memhotplug random.trust_cpu=on " + sparing + " mce=off numa=off hest_disable"
 	armTail = "panic=10 nr_cpus=1 reset_devices irqpoll cgroup_disable=memory transparent_hugepage=never nokaslr novmcoredd " +
-		"cma=0 hugetlb_cma=0 kfence.sample_interval=0 pcie_ports=compat acpi_no_memhotplug random.trust_cpu=on swiotlb=noforce"
+		"cma=0 hugetlb_cma=0 kfence.sample_interval=0 pcie_ports=compat acpi_no_memhotplug random.trust_cpu=on " + sparing + " swiotlb=noforce"
 )
 
 var x86 = Machine{Arch: "amd64", BootAPIC: 0}

@@ -66,6 +66,9 @@ type addition struct {
 	why  string
 	// unless leaves it out on some machines; nil adds it always.
 	unless func(Machine) bool
+	// beside says that the kernel obeys all words of the name: those of the running
+	// kernel stay.
+	beside bool
 }
 
 // additions lists what is put in. A word with the same name that the running
@@ -86,6 +89,10 @@ var additions = []addition{
 	{text: "pcie_ports=compat", why: "no PCIe port services: errors of dying devices would storm in"},
 	{text: "acpi_no_memhotplug", why: "memory outside the reservation must not come in"},
 	{text: "random.trust_cpu=on", why: "nothing may wait for entropy"},
+	{text: "cryptomgr.notests", why: "testing ciphers takes time"},
+	{text: "mitigations=off", why: "nothing but kdump-init runs there, and its system calls and faults would be slower"},
+	{text: "initcall_blacklist=tracer_init_tracefs", beside: true,
+		why: "files for all trace events take memory and time"},
 	{text: "mce=off", arch: "amd64", why: "a machine check under way must not end the capture"},
 	{text: "numa=off", arch: "amd64", why: "saves memory for every node"},
 	{text: "hest_disable", arch: "amd64", why: "saves memory; firmware error sources may storm"},
