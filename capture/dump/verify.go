@@ -32,7 +32,7 @@ type VerifyOptions struct {
 	// then be what was written: bitmaps, descriptors, and the bytes of all pages
 	// that came first. Which of Must are decoded is for MustEvery to say still.
 	Written *Written
-	// Workers is the number of goroutines that decode; 0 means one for each CPU.
+	// Workers is the number of goroutines that read back; 0 means one for each CPU.
 	Workers int
 	// Progress, if not nil, is called as that of [Options], with the pages
 	// decoded; BytesOut stays 0.

@@ -17,15 +17,11 @@ func (v *verifier) decode(ctx context.Context, todo *pfnset.Set) error {
 	if total == 0 {
 		return nil
 	}
-	n := v.opt.Workers
-	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
 	from := &wave{in: todo}
 	done := make(chan error)
-	n = int(min(uint64(n), 1024, total/blockPages+1))
+	n := int(min(uint64(v.workers()), total/blockPages+1))
 	for range n {
-		go func() { done <- v.pages(ctx, from) }()
+		go func() { done <- fenced(func() error { return v.pages(ctx, from) }) }()
 	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -50,14 +46,27 @@ func (v *verifier) show(total uint64) {
 	}
 }
 
-// pages decodes blocks of pages. A panic, of a decoder say, is an error: it would take
-// the whole capture with it, and the dump is written already.
-func (v *verifier) pages(ctx context.Context, from *wave) (err error) {
+// workers is how many goroutines read.
+func (v *verifier) workers() int {
+	if v.opt.Workers <= 0 {
+		return runtime.GOMAXPROCS(0)
+	}
+	return min(v.opt.Workers, 1024)
+}
+
+// fenced makes a panic, of a decoder say, an error: it would take the whole capture with
+// it, and the dump is written already.
+func fenced(do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("dump: internal error: %v\n%s", p, debug.Stack())
 		}
 	}()
+	return do()
+}
+
+// pages decodes blocks of pages.
+func (v *verifier) pages(ctx context.Context, from *wave) error {
 	r, err := v.k.NewReader()
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package dump
 
 import (
 	"context"
+	"errors"
 	"math/bits"
 	"slices"
 	"sort"
@@ -67,8 +68,7 @@ func newWritten(out Output, h *kdumpfmt.Header, ram, stored *pfnset.Set) *Writte
 	return w
 }
 
-// compare reads bitmaps and pages back. A disk is read best in one sweep, from front
-// to back.
+// compare reads bitmaps and pages back.
 func (v *verifier) compare(ctx context.Context) error {
 	w := v.opt.Written
 	buf := make([]byte, chunk)
@@ -85,7 +85,29 @@ func (v *verifier) compare(ctx context.Context) error {
 	}
 	spans := slices.Clone(w.spans)
 	sort.Slice(spans, func(i, j int) bool { return spans[i].off < spans[j].off }) // not the generic one: 12 KB of the crash image
-	for _, s := range spans {
+	var next atomic.Int64
+	done := make(chan error)
+	n := max(1, min(v.workers(), len(spans)))
+	for range n {
+		go func() { done <- fenced(func() error { return v.compareSpans(ctx, spans, &next) }) }()
+	}
+	var errs []error
+	for range n {
+		errs = append(errs, <-done)
+	}
+	return errors.Join(errs...)
+}
+
+// compareSpans reads back, one after the other, what of spans nobody else does. A disk
+// is read best in one sweep, from front to back, or nearly so.
+func (v *verifier) compareSpans(ctx context.Context, spans []span, next *atomic.Int64) error {
+	w, buf := v.opt.Written, make([]byte, chunk)
+	for {
+		i := int(next.Add(1)) - 1
+		if i >= len(spans) {
+			return nil
+		}
+		s := spans[i]
 		sum, err := w.sum(ctx, buf, s.off, s.off+int64(s.n))
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -96,7 +118,6 @@ func (v *verifier) compare(ctx context.Context) error {
 			v.bad("the %d bytes of pages at %#x are not those that were written", s.n, s.off)
 		}
 	}
-	return nil
 }
 
 // sum hashes the bytes of the file from at up to end.
