@@ -131,7 +131,7 @@ func TestNFSPlan(t *testing.T) {
 			}
 			return []netip.Addr{netip.MustParseAddr("192.0.2.9")}, nil
 		},
-		Network: func(n *plan.Network, servers []netip.Addr) (*plan.Network, error) {
+		Network: func(n *plan.Network, servers, also []netip.Addr) (*plan.Network, error) {
 			asked = servers
 			return n, nil
 		},
@@ -160,9 +160,40 @@ func TestNFSPlan(t *testing.T) {
 	}
 }
 
+// The server that gets the report is looked up, too, and may not be found.
+func TestNotifyPlan(t *testing.T) {
+	for url, want := range map[string]string{
+		"https://hooks.example:8443/x": "192.0.2.8", "http://198.51.100.1/x": "198.51.100.1", "https://unknown.example/": "",
+	} {
+		var also []netip.Addr
+		p, err := parse(t, "nfs store:/crash\nnetwork dhcp\nhost h\nnotify "+url+"\n").Plan(Host{
+			Release: "r",
+			Lookup: func(name string) ([]netip.Addr, error) {
+				if name == "unknown.example" {
+					return nil, errors.New("no such name")
+				}
+				return []netip.Addr{netip.MustParseAddr(map[string]string{"store": "192.0.2.9", "hooks.example": "192.0.2.8"}[name])}, nil
+			},
+			Network: func(n *plan.Network, servers, more []netip.Addr) (*plan.Network, error) {
+				if len(servers) != 1 {
+					t.Errorf("%s: servers %v", url, servers)
+				}
+				also = more
+				return n, nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(p.Notify.Addresses, " "); got != want || len(also) != len(p.Notify.Addresses) {
+			t.Errorf("%s: addresses %q, ways to %v; want %q", url, got, also, want)
+		}
+	}
+}
+
 // knownNetwork stands for a host: it knows each NIC that is named, and for nothing
 // gives a way.
-func knownNetwork(n *plan.Network, _ []netip.Addr) (*plan.Network, error) {
+func knownNetwork(n *plan.Network, _, _ []netip.Addr) (*plan.Network, error) {
 	if n == nil {
 		return &plan.Network{Interfaces: []plan.Interface{{Name: "any", NIC: &plan.NIC{Any: true}, DHCP4: true}}}, nil
 	}

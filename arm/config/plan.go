@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"net/url"
 	"path"
 	"reflect"
 	"slices"
@@ -26,8 +27,8 @@ type Host struct {
 	// crash kernel.
 	Lookup func(name string) ([]netip.Addr, error)
 	// Network completes what the configuration says of the network; of nil, it
-	// gives the host's own way to servers.
-	Network func(described *plan.Network, servers []netip.Addr) (*plan.Network, error)
+	// gives the host's own way to servers, and to those of also where there is one.
+	Network func(described *plan.Network, servers, also []netip.Addr) (*plan.Network, error)
 }
 
 // Local is what the running host knows about its own file systems.
@@ -99,12 +100,12 @@ func (c *Config) Plan(host Host) (*plan.Plan, error) {
 			p.Targets = append(p.Targets, t)
 		}
 	}
+	c.after(p)
 	if slices.ContainsFunc(p.Targets, plan.Target.Remote) {
 		if err := c.network(p, host); err != nil {
 			return nil, err
 		}
 	}
-	c.after(p)
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
@@ -112,7 +113,8 @@ func (c *Config) Plan(host Host) (*plan.Plan, error) {
 }
 
 // network finds out where the servers of p's targets are, and how they are
-// reached.
+// reached. Of the one that gets the report it is no error not to know that: the host
+// can post it later.
 func (c *Config) network(p *plan.Plan, host Host) error {
 	var servers []netip.Addr
 	for _, t := range p.Targets {
@@ -137,10 +139,17 @@ func (c *Config) network(p *plan.Plan, host Host) error {
 			}
 		}
 	}
+	var also []netip.Addr
+	if p.Notify != nil {
+		also = hookAddresses(p.Notify.URL, host.Lookup)
+		for _, a := range also {
+			p.Notify.Addresses = append(p.Notify.Addresses, a.String())
+		}
+	}
 	p.Network = c.Network
 	if host.Network != nil {
 		var err error
-		if p.Network, err = host.Network(c.Network, servers); err != nil {
+		if p.Network, err = host.Network(c.Network, servers, also); err != nil {
 			return fmt.Errorf("network: %w", err)
 		}
 	}
@@ -154,6 +163,22 @@ func (c *Config) network(p *plan.Plan, host Host) error {
 		}
 	}
 	return nil
+}
+
+// hookAddresses is where the server of a URL is, as far as that is known.
+func hookAddresses(hook string, lookup func(string) ([]netip.Addr, error)) []netip.Addr {
+	u, err := url.Parse(hook)
+	if err != nil {
+		return nil
+	}
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return []netip.Addr{a}
+	}
+	if lookup == nil {
+		return nil
+	}
+	found, _ := lookup(u.Hostname()) // without an answer, DNS is asked in the crash kernel
+	return found
 }
 
 // resolve makes the plan's target out of one that the file names.

@@ -25,7 +25,7 @@ s3 http://127.0.0.1:9000/b
 		Lookup: func(name string) ([]netip.Addr, error) {
 			return []netip.Addr{netip.MustParseAddr("192.0.2." + map[string]string{"backup.example.org": "1", "s3.example.org": "2"}[name])}, nil
 		},
-		Network: func(*plan.Network, []netip.Addr) (*plan.Network, error) {
+		Network: func(*plan.Network, []netip.Addr, []netip.Addr) (*plan.Network, error) {
 			return &plan.Network{
 				Interfaces: []plan.Interface{{Name: "eth0", NIC: &plan.NIC{MAC: "52:54:00:00:00:01"}, DHCP4: true}},
 				Deadlines:  plan.DefaultNetworkDeadlines(),

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -25,6 +26,10 @@ const (
 	attemptLimit = 20 * time.Second
 	firstPause   = time.Second
 	longestPause = 30 * time.Second
+
+	// dialLimit is how long one of the known addresses may take to answer, so that
+	// there is time for the others.
+	dialLimit = 5 * time.Second
 )
 
 // Hook is where reports are posted to.
@@ -59,6 +64,22 @@ func Check(s string) error {
 		return errors.New("the URL has no host")
 	}
 	return nil
+}
+
+// Server is the host name or address of a hook's URL, and its TCP port.
+func Server(s string) (host string, port int) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return "", 0
+	}
+	port = 80
+	if u.Scheme == "https" {
+		port = 443
+	}
+	if n, err := strconv.Atoi(u.Port()); err == nil {
+		port = n
+	}
+	return u.Hostname(), port
 }
 
 // Host is the host of a hook's URL, for messages.
@@ -130,8 +151,9 @@ func (h *Hook) client() (*http.Client, error) {
 func (h *Hook) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: attemptLimit}
 	if host, port, err := net.SplitHostPort(addr); err == nil && host == (&url.URL{Host: Host(h.URL)}).Hostname() {
+		known := &net.Dialer{Timeout: dialLimit}
 		for _, a := range h.Addresses {
-			if c, err := d.DialContext(ctx, network, net.JoinHostPort(a, port)); err == nil {
+			if c, err := known.DialContext(ctx, network, net.JoinHostPort(a, port)); err == nil {
 				return c, nil
 			}
 		}

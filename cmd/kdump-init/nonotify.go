@@ -12,6 +12,6 @@ import (
 )
 
 // post: this flavour cannot.
-func post(context.Context, *plan.Notify, *capture.Report, target.Target) error {
+func (*network) post(context.Context, *plan.Notify, *capture.Report, target.Target) error {
 	return errors.New("this kdump-init cannot notify: build the image anew with kdump-mkinitramfs")
 }

@@ -2,7 +2,18 @@
 
 package main
 
-import "github.com/gokdump/gokdump/capture/plan"
+import (
+	"context"
+	"errors"
 
-// remoteOpeners: this flavour knows disks only.
-func remoteOpeners() map[plan.Kind]opener { return nil }
+	"github.com/gokdump/gokdump/capture/plan"
+)
+
+// network: this flavour has none.
+type network struct{}
+
+func (*network) openers() map[plan.Kind]opener { return nil }
+
+func (*network) ask(context.Context, string, []string, int) ([]string, error) {
+	return nil, errors.New("this kdump-init has no network: build the image anew with kdump-mkinitramfs")
+}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -14,9 +15,20 @@ import (
 	"github.com/gokdump/gokdump/capture/target"
 )
 
+// reachLimit is how long the hook's server may take to answer at all: the rest of the
+// time is for posting.
+const reachLimit = 30 * time.Second
+
 // post posts a report and notes that beside it.
-func post(ctx context.Context, n *plan.Notify, rep *capture.Report, t target.Target) error {
-	hook := &notify.Hook{URL: n.URL, Addresses: n.Addresses, Now: func() time.Time {
+func (w *network) post(ctx context.Context, n *plan.Notify, rep *capture.Report, t target.Target) error {
+	host, port := notify.Server(n.URL)
+	reach, cancel := context.WithTimeoutCause(ctx, reachLimit, fmt.Errorf("waited for %v", reachLimit))
+	defer cancel()
+	at, err := w.ask(reach, host, n.Addresses, port)
+	if err != nil {
+		return err
+	}
+	hook := &notify.Hook{URL: n.URL, Addresses: at, Now: func() time.Time {
 		if now := time.Now(); now.After(rep.CrashTime) {
 			return now
 		}

@@ -6,7 +6,6 @@ import (
 	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/capture/target"
 	"github.com/gokdump/gokdump/capture/target/raw"
-	"github.com/gokdump/gokdump/initramfs/boot"
 )
 
 // rawOpeners open block devices without a file system.
@@ -22,16 +21,5 @@ func openRaw(r request) (target.Target, error) {
 	}
 	ctx, cancel := r.within(stepRaw, "mount", r.deadlines.Mount)
 	defer cancel()
-	opened := make(chan target.Target, 1)
-	err = boot.Within(ctx, stepRaw, func() error {
-		t, err := raw.Open(device)
-		if err == nil {
-			opened <- t
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return <-opened, nil
+	return openWithin(ctx, stepRaw, func() (target.Target, error) { return raw.Open(device) })
 }

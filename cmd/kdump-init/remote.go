@@ -5,7 +5,6 @@ package main
 import "github.com/gokdump/gokdump/capture/plan"
 
 // remoteOpeners are those that need the network. They share it.
-func remoteOpeners() map[plan.Kind]opener {
-	n := new(network)
+func (n *network) openers() map[plan.Kind]opener {
 	return map[plan.Kind]opener{plan.KindNFS: n.openNFS, plan.KindSSH: n.openSSH, plan.KindS3: n.openS3}
 }

@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"strconv"
@@ -21,9 +20,13 @@ import (
 // stepStore is the step that gets the store ready, as a verdict names it.
 const stepStore = "open store"
 
-// s3Memory is what the parts of an upload may take, in bytes: the least that the
-// target takes, since a crash kernel has little. It is good for dumps of 48 GiB.
-const s3Memory = 30 << 20
+// s3Memory is what the parts of an upload may take, in bytes: a third of what there
+// is, since page cache, which needs most of it elsewhere, has no use here. At least
+// what the target needs; at most what is good for dumps of 312 GiB. They are taken as
+// they are needed, so a small dump has less.
+func s3Memory(available uint64) int64 {
+	return int64(min(max(available/3, s3target.MinMemory), 192<<20))
+}
 
 // openS3 reaches the store.
 func (n *network) openS3(r request) (target.Target, error) {
@@ -45,6 +48,14 @@ func (n *network) openS3(r request) (target.Target, error) {
 	if err != nil {
 		return nil, err
 	}
+	if available, err := boot.Available(); err == nil {
+		cfg.Memory = s3Memory(available)
+		boot.AddToLimit(cfg.Memory)
+		r.log.Infof("the parts of an upload may take %d of %d MiB of memory", cfg.Memory>>20, available>>20)
+		if most := cfg.Memory + boot.MinMemoryLimit; uint64(most) > available {
+			r.log.Warnf("they may need %d MiB, so that memory may run out: reserve more with crashkernel=", most>>20)
+		}
+	}
 	cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		// The name, which may have the bucket before it, is for TLS and the
 		// signature; the address is what answered.
@@ -52,15 +63,7 @@ func (n *network) openS3(r request) (target.Target, error) {
 	}
 	ctx, cancel := r.within(stepStore, "mount", r.deadlines.Mount)
 	defer cancel()
-	var t target.Target
-	err = boot.Within(ctx, fmt.Sprintf("open %s", r.S3.Endpoint), func() (err error) {
-		t, err = s3target.New(ctx, cfg)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return t, nil
+	return openWithin(ctx, "open "+r.S3.Endpoint, func() (target.Target, error) { return s3target.New(ctx, cfg) })
 }
 
 // s3Config puts a target's part of the plan, and its files, together.
@@ -68,7 +71,7 @@ func s3Config(r request) (s3target.Config, error) {
 	s := r.S3
 	cfg := s3target.Config{
 		Endpoint: s.Endpoint, Region: s.Region, Bucket: s.Bucket, Prefix: r.Path, VirtualHost: !s.PathStyle,
-		Memory: s3Memory, Epoch: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC),
+		Epoch: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC),
 	}
 	text, err := os.ReadFile(plan.FilePath(s.Credentials))
 	if err != nil {

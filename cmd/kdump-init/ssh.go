@@ -12,7 +12,6 @@ import (
 	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/capture/target"
 	"github.com/gokdump/gokdump/capture/target/sshtarget"
-	"github.com/gokdump/gokdump/initramfs/boot"
 )
 
 // stepLogin is the step that makes the connection, as a verdict names it.
@@ -36,19 +35,13 @@ func (n *network) openSSH(r request) (target.Target, error) {
 	port := strconv.Itoa(s.Port)
 	ctx, cancel := r.within(stepLogin, "mount", r.deadlines.Mount)
 	defer cancel()
-	var t target.Target
-	err = boot.Within(ctx, fmt.Sprintf("log in to %s@%s", s.User, s.Host), func() (err error) {
+	return openWithin(ctx, fmt.Sprintf("log in to %s@%s", s.User, s.Host), func() (target.Target, error) {
 		// The name is what known_hosts has; the address is what answered.
-		t, err = sshtarget.New(ctx, sshtarget.Config{
+		return sshtarget.New(ctx, sshtarget.Config{
 			Addr: net.JoinHostPort(s.Host, port), User: s.User, Path: r.Path, Key: key, KnownHosts: known,
 			Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(at.String(), port))
 			},
 		})
-		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return t, nil
 }

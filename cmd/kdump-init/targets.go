@@ -32,10 +32,10 @@ type request struct {
 // steps have passed, at the latest.
 type opener func(request) (target.Target, error)
 
-// openers are those of this flavour of kdump-init.
-func openers() map[plan.Kind]opener {
+// openers are those of this flavour of kdump-init. The remote ones share n.
+func openers(n *network) map[plan.Kind]opener {
 	m := map[plan.Kind]opener{plan.KindFS: openFS}
-	for _, more := range []map[plan.Kind]opener{rawOpeners(), remoteOpeners()} {
+	for _, more := range []map[plan.Kind]opener{rawOpeners(), n.openers()} {
 		for kind, o := range more {
 			m[kind] = o
 		}
@@ -81,16 +81,25 @@ func mountOn(r request, device string) error {
 func openDir(r request) (target.Target, error) {
 	ctx, cancel := r.within(stepDir, "mount", r.deadlines.Mount)
 	defer cancel()
-	opened := make(chan target.Target, 1)
-	err := boot.Within(ctx, stepDir, func() error {
+	return openWithin(ctx, stepDir, func() (target.Target, error) {
 		dir, err := boot.DumpDir(r.dir, r.Path)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		t, err := target.NewDir(dir)
 		if err == nil && r.more {
 			t.GiveUpAfter(goneLimit)
 		}
+		return t, err
+	})
+}
+
+// openWithin opens a target unless ctx ends before: then what comes later is left
+// where it is.
+func openWithin(ctx context.Context, what string, open func() (target.Target, error)) (target.Target, error) {
+	opened := make(chan target.Target, 1)
+	err := boot.Within(ctx, what, func() error {
+		t, err := open()
 		opened <- t
 		return err
 	})

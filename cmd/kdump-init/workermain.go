@@ -28,6 +28,7 @@ func workerMain(first int) int {
 		log.Infof("%d MiB of memory available; Go's heap may take %d MiB", available>>20, limit>>20)
 	}
 
+	net := new(network)
 	w := &worker{
 		log:      log,
 		alive:    signs.alive,
@@ -35,13 +36,13 @@ func workerMain(first int) int {
 		load: func(ctx context.Context, m []plan.Module) error {
 			return (&boot.Loader{Log: log}).Load(ctx, m)
 		},
-		open:    openers(),
+		open:    openers(net),
 		first:   first,
 		capture: capture.Run,
 		encrypt: func(to []string) func(target.Target) (target.Target, error) {
 			return encrypter(to, log)
 		},
-		post:       post,
+		post:       net.post,
 		captureLog: func() []byte { return log.CaptureLog(boot.Kmsg) },
 		finish:     finishLimit,
 	}

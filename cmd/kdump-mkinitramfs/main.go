@@ -19,6 +19,9 @@ const usage = `Usage:
   kdump-mkinitramfs [flags]            build the crash image
   kdump-mkinitramfs ls [-l] IMAGE      list what is in an image
   kdump-mkinitramfs verify IMAGE       prove that an image is sound
+  kdump-mkinitramfs presign -o FILE [flags] https://HOST/BUCKET/PREFIX
+                                       make the URLs with which one crash can be sent to
+                                       a store without a key; see s3_credentials
 
 Flags of building:
   -o IMAGE            where to write (default /var/lib/gokdump/kdump-RELEASE.img)
@@ -37,6 +40,14 @@ Flags of building:
                       fit is refused (default: what the running host reserves)
   --if-needed         write nothing when the image is already what would be built
   -v                  say what goes into the image
+
+Flags of presign, which is for whoever has the key:
+  --credentials FILE  the key, as in ~/.aws/credentials, which is the default
+  --profile NAME      which one in that file (default)
+  --size SIZE         the most that the dump may have, up to 5G (default 2G)
+  --valid DURATION    how long the URLs are good for (default 168h, which is the most)
+  --encrypted         for a configuration with recipient
+  --region NAME, --ca FILE, --style path|virtual   as s3_region, s3_ca and s3_style
 
 The file /etc/kdump.conf takes: ext4|xfs|btrfs UUID=...|LABEL=...|PARTUUID=...|PARTLABEL=...|/dev/...,
 btrfs ... subvol=NAME, raw PARTUUID=...|PARTLABEL=...|/dev/...,
@@ -103,6 +114,8 @@ func (p *program) dispatch(ctx context.Context, args []string) error {
 			return p.list(args[1:])
 		case "verify":
 			return p.verify(args[1:])
+		case "presign":
+			return p.presign(ctx, args[1:])
 		case "build":
 			return p.build(ctx, args[1:])
 		case "help":

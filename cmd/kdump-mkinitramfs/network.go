@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gokdump/gokdump/capture/notify"
 	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/initramfs/drivers"
 	"github.com/gokdump/gokdump/initramfs/hostnet"
@@ -16,8 +17,9 @@ import (
 )
 
 // network completes what is said of the network with what this host knows; of
-// nothing, it gives this host's own way to servers. What it finds stays in m.net.
-func (m *machine) network(described *plan.Network, servers []netip.Addr) (*plan.Network, error) {
+// nothing, it gives this host's own way to servers, and where there is one to those
+// that can be done without. What it finds stays in m.net.
+func (m *machine) network(described *plan.Network, servers, also []netip.Addr) (*plan.Network, error) {
 	now, err := hostnet.Read(m.root)
 	if err != nil {
 		return nil, err
@@ -26,7 +28,7 @@ func (m *machine) network(described *plan.Network, servers []netip.Addr) (*plan.
 	if described != nil {
 		m.net, err = now.Resolve(described)
 	} else {
-		m.net, err = now.Detect(servers, plan.DefaultNetworkDeadlines())
+		m.net, err = now.Detect(servers, plan.DefaultNetworkDeadlines(), also...)
 	}
 	if err != nil {
 		return nil, withHint(err, say)
@@ -53,6 +55,13 @@ func (p *program) showNetwork(m *machine, pl *plan.Plan) {
 				p.say("network", fmt.Sprintf("%s is %v", name, *addresses))
 			}
 		}
+	}
+	switch n := pl.Notify; {
+	case n == nil:
+	case len(n.Addresses) == 0:
+		p.say("warning", fmt.Sprintf("notify: nobody knows now where %s is: the crash kernel will ask DNS, and this host posts what it could not", notify.Host(n.URL)))
+	default:
+		p.say("network", fmt.Sprintf("%s is %v", notify.Host(n.URL), n.Addresses))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -35,16 +36,29 @@ func MemAvailable(r io.Reader) (uint64, error) {
 	return 0, fmt.Errorf("meminfo: no MemAvailable")
 }
 
+// Available is the estimate of memory that programs may still take, in bytes.
+func Available() (uint64, error) {
+	f, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return MemAvailable(f)
+}
+
+// AddToLimit lets the Go heap take n bytes more, for what is kept in it and is no
+// garbage: to collect all the time would not make it less.
+func AddToLimit(n int64) {
+	if now := debug.SetMemoryLimit(-1); now < math.MaxInt64-n {
+		debug.SetMemoryLimit(now + n)
+	}
+}
+
 // LimitMemory fences the Go heap in at a quarter of the memory that is
 // available, at least [MinMemoryLimit]: page cache and kernel need the rest, and
 // the crash kernel has little. It gives both numbers, in bytes.
 func LimitMemory() (available, limit uint64, err error) {
-	f, err := os.Open("/proc/meminfo")
-	if err != nil {
-		return 0, 0, err
-	}
-	defer f.Close()
-	if available, err = MemAvailable(f); err != nil {
+	if available, err = Available(); err != nil {
 		return 0, 0, err
 	}
 	limit = max(available/4, MinMemoryLimit)

@@ -21,7 +21,7 @@ type Network struct {
 
 // Detect gives the part of the host's network that leads to servers, which are
 // its addresses; deadlines are taken as given.
-func (s *Snapshot) Detect(servers []netip.Addr, deadlines plan.NetworkDeadlines) (*Network, error) {
+func (s *Snapshot) Detect(servers []netip.Addr, deadlines plan.NetworkDeadlines, also ...netip.Addr) (*Network, error) {
 	d := &detector{s: s, out: &Network{Network: &plan.Network{DNS: s.DNS, Search: s.Search, Deadlines: deadlines}}, done: map[int]string{}}
 	ways := 0
 	var errs []error
@@ -41,6 +41,11 @@ func (s *Snapshot) Detect(servers []netip.Addr, deadlines plan.NetworkDeadlines)
 	}
 	for _, err := range errs { // the server has other addresses
 		d.note("%v", err)
+	}
+	for _, a := range also {
+		if err := d.way(a); err != nil {
+			d.note("%v", err)
+		}
 	}
 	return d.out, nil
 }

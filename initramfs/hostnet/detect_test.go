@@ -149,6 +149,12 @@ func TestDetectRefuses(t *testing.T) {
 	}
 	two := host()
 	two.Links[2].Master, two.Links[2].Permanent = 7, ""
+	// Servers that can be done without: one without a way, and one by another way.
+	got, err := host().Detect([]netip.Addr{netip.MustParseAddr("192.0.2.50")}, plan.DefaultNetworkDeadlines(),
+		netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("10.7.1.1"))
+	if err != nil || !strings.Contains(strings.Join(got.Notes, " "), "no route") || len(got.Interfaces) != 5 {
+		t.Errorf("%+v, %v; want a note, and eth0 beside the VLAN over a bond", got, err)
+	}
 	if _, err := two.Detect([]netip.Addr{netip.MustParseAddr("203.0.113.50")}, plan.DefaultNetworkDeadlines()); err == nil || !strings.Contains(err.Error(), "several ports") {
 		t.Errorf("a bridge with two ports: %v", err)
 	}

@@ -130,7 +130,7 @@ func (c *client) do(r request) (*answer, error) {
 			c.spent.Store(false)
 			return a, nil
 		case c.ctx.Err() != nil:
-			return nil, context.Cause(c.ctx)
+			return nil, fmt.Errorf("%w (%w)", context.Cause(c.ctx), err)
 		case errors.As(err, &e) && e.Code == "RequestTimeTooSkewed" && !set && c.setClock(a):
 			set = true
 			continue
