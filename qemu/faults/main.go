@@ -83,7 +83,11 @@ func breakAll(ctx context.Context, short bool, only *regexp.Regexp, work, out st
 			state = "NOT AS EXPECTED"
 			errs = append(errs, fmt.Errorf("%s: %w", f.name, r.err))
 		}
-		fmt.Fprintf(os.Stderr, "%-34s %s: %s (%.0f s)\n", f.name, state, r.saved, time.Since(start).Seconds())
+		note := ""
+		if r.written > 0 {
+			note = fmt.Sprintf(", %d KiB and %d flushes reached the disk", r.written>>10, r.flushes)
+		}
+		fmt.Fprintf(os.Stderr, "%-34s %s: %s (%.0f s%s)\n", f.name, state, r.saved, time.Since(start).Seconds(), note)
 	}
 	text := table(l, rows)
 	fmt.Print(text)
