@@ -56,15 +56,19 @@ type system struct {
 	proc     *fakeProcess
 	mu       sync.Mutex
 	did      []string
+	short    []string // directories that had little time to be left in order
 	resorts  []time.Duration
 	choices  []rescue.Choice // of the rescue console
 	verdicts []verdict       // that the console was given
 }
 
-func (m *system) Quiesce(_ context.Context, dir string) error {
+func (m *system) Quiesce(ctx context.Context, dir string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.did = append(m.did, "quiesce "+dir)
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= minFinish {
+		m.short = append(m.short, dir)
+	}
 	return nil
 }
 func (m *system) Do(a plan.Action, _ time.Duration) { m.did = append(m.did, string(a)) }
@@ -189,6 +193,7 @@ func TestSupervise(t *testing.T) {
 func TestNextTarget(t *testing.T) {
 	m := newSystem()
 	m.plan.Targets = append(m.plan.Targets, diskTarget("bb"))
+	m.plan.Deadlines.Reboot = plan.DefaultDeadlines().Reboot
 	var first []int
 	m.s.start = func(n int) (process, error) {
 		first = append(first, n)
@@ -198,11 +203,15 @@ func TestNextTarget(t *testing.T) {
 			close(p.signs)
 			p.exit <- "signal: killed"
 		} else {
+			p.signs <- sign{Step: "write", Target: 1, Within: 3600}
 			p.leave(good)
 		}
 		return p, nil
 	}
 	m.s.run()
+	if !slices.Equal(m.short, []string{"/mnt"}) {
+		t.Errorf("in a hurry with %q, want the target that was given up", m.short)
+	}
 	if !slices.Equal(first, []int{0, 1}) {
 		t.Errorf("workers began with targets %d, want 0, then 1", first)
 	}

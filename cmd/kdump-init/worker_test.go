@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gokdump/gokdump/capture"
@@ -212,31 +213,73 @@ func TestWorkerDeadlines(t *testing.T) {
 // TestProgressHoldsStall moves on for longer than the stall deadline, then
 // repeats itself: only the latter is a stall.
 func TestProgressHoldsStall(t *testing.T) {
-	var p paper
-	w := goodWorker(&p)
-	pl := samplePlan()
-	pl.Deadlines.Stall = plan.Seconds(time.Second)
-	w.readPlan = func() (*plan.Plan, error) { return pl, nil }
-	moved := false
-	w.capture = func(ctx context.Context, cfg capture.Config) (*capture.Report, error) {
-		var g capture.Progress
-		for g.Total = 100; g.Done < 40; g.Done++ {
-			if ctx.Err() != nil {
-				return nil, errors.New("cancelled although it moved on")
+	synctest.Test(t, func(t *testing.T) {
+		var p paper
+		w := goodWorker(&p)
+		pl := samplePlan()
+		pl.Deadlines.Stall = plan.Seconds(time.Second)
+		w.readPlan = func() (*plan.Plan, error) { return pl, nil }
+		moved := false
+		w.capture = func(ctx context.Context, cfg capture.Config) (*capture.Report, error) {
+			var g capture.Progress
+			for g.Total = 100; g.Done < 40; g.Done++ {
+				if ctx.Err() != nil {
+					return nil, errors.New("cancelled although it moved on")
+				}
+				cfg.Event(capture.Event{Step: "write", Progress: &g})
+				time.Sleep(30 * time.Millisecond)
 			}
-			cfg.Event(capture.Event{Step: "write", Progress: &g})
-			time.Sleep(30 * time.Millisecond)
+			moved = true
+			for ctx.Err() == nil {
+				cfg.Event(capture.Event{Step: "write", Progress: &g})
+				time.Sleep(time.Millisecond)
+			}
+			return &capture.Report{Result: capture.Partial, FailedStep: "write", Error: context.Cause(ctx).Error(), Dir: "d"}, errTest
 		}
-		moved = true
-		for ctx.Err() == nil {
-			cfg.Event(capture.Event{Step: "write", Progress: &g})
-			time.Sleep(time.Millisecond)
+		v := w.run()
+		if !moved || v.Result != capture.Partial || v.Step != "write" || !strings.Contains(v.Error, "stall") {
+			t.Errorf("moved %v, %+v", moved, v)
 		}
-		return &capture.Report{Result: capture.Partial, FailedStep: "write", Error: context.Cause(ctx).Error(), Dir: "d"}, errTest
-	}
-	v := w.run()
-	if !moved || v.Result != capture.Partial || v.Step != "write" || !strings.Contains(v.Error, "stall") {
-		t.Errorf("moved %v, %+v", moved, v)
+	})
+}
+
+// TestStuckTarget leaves a target behind that is silent for longer than one of its
+// operations may be, when another follows; alone it has the plan's time.
+func TestStuckTarget(t *testing.T) {
+	for _, tt := range []struct {
+		targets int
+		want    time.Duration // until the first one is given up
+	}{{1, 240 * time.Second}, {2, 75 * time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			var p paper
+			w := goodWorker(&p)
+			w.finish = finishLimit
+			pl := samplePlan()
+			pl.Deadlines = plan.DefaultDeadlines()
+			if tt.targets > 1 {
+				pl.Targets = append(pl.Targets, diskTarget("bb"))
+			}
+			w.readPlan = func() (*plan.Plan, error) { return pl, nil }
+			w.open[plan.KindFS] = func(r request) (target.Target, error) {
+				if r.Device.Value == "aa" {
+					r.patient(45 * time.Second)
+				}
+				return place{}, nil
+			}
+			w.capture = func(_ context.Context, cfg capture.Config) (*capture.Report, error) {
+				if cfg.TargetName == pl.Targets[0].String() {
+					time.Sleep(time.Hour)
+					return nil, errTest
+				}
+				return &capture.Report{Result: capture.Complete, Dir: "b"}, nil
+			}
+			start := time.Now()
+			v := w.run()
+			if d := time.Since(start); d != tt.want || v.saved() != (tt.targets > 1) {
+				t.Errorf("%d targets: %v after %v, want %v", tt.targets, v, d, tt.want)
+			}
+			time.Sleep(time.Hour) // what is stuck ends
+		})
 	}
 }
 
