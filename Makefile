@@ -61,7 +61,7 @@ test-matrix: setup ## compare dumps of all kernels, page by page, and of the new
 	$(GO) test -tags vm,newest -count=1 -timeout 30m -v -run Newest ./qemu/smoke
 
 .PHONY: test-faults
-test-faults: setup ## break machines while they capture; writes docs/faults.md
+test-faults: setup fetch ## break machines, disks and servers while they capture; writes docs/faults.md
 	@scripts/slow "compiling the faults" $(GO) build -o build/tools/ ./qemu/faults
 	@build/tools/faults $(FAULTSFLAGS)
 

@@ -21,9 +21,11 @@ const usage = `usage: faults [--short] [--run REGEXP] [--work DIR] [--out FILE]
 Breaks a machine while it captures a crash, and prints what was saved.
 
   --short       some of the faults only
-  --run REGEXP  only the faults whose names match
+  --run REGEXP  only the faults whose names match; what comes of them takes the
+                place of what the last run of them gave
   --work DIR    where machines and their disks lie (default build/faults)
-  --out FILE    where the table goes after a run of all (default docs/faults.md)
+  --out FILE    where the table goes when all faults were played and each ended as
+                expected (default docs/faults.md)
 
 exit codes: 0 every fault ended as expected, 1 one did not, 2 wrong usage
 `
@@ -43,7 +45,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if *short || *run != "" {
+	if *short {
 		*out = ""
 	}
 	if err := breakAll(ctx, *short, only, *work, *out); err != nil {
@@ -66,6 +68,12 @@ func breakAll(ctx context.Context, short bool, only *regexp.Regexp, work, out st
 		return err
 	}
 	p := &player{lab: l, work: work}
+	kept := results{work + ".json"}
+	if out != "" && only.String() == "" { // all of them anew
+		if err := kept.change(func(all map[string]result) { clear(all) }); err != nil {
+			return err
+		}
+	}
 	var rows []row
 	var errs []error
 	for _, f := range p.faults() {
@@ -78,6 +86,9 @@ func breakAll(ctx context.Context, short bool, only *regexp.Regexp, work, out st
 			return context.Cause(ctx)
 		}
 		rows = append(rows, r)
+		if out != "" {
+			errs = append(errs, kept.keep(r, l.Kernel.Release))
+		}
 		state := "as expected"
 		if r.err != nil {
 			state = "NOT AS EXPECTED"
@@ -89,10 +100,13 @@ func breakAll(ctx context.Context, short bool, only *regexp.Regexp, work, out st
 		}
 		fmt.Fprintf(os.Stderr, "%-34s %s: %s (%.0f s%s)\n", f.name, state, r.saved, time.Since(start).Seconds(), note)
 	}
-	text := table(l, rows)
-	fmt.Print(text)
-	if out != "" && len(errs) == 0 {
-		errs = append(errs, os.WriteFile(out, []byte(text), 0o644))
+	fmt.Print(table(l, rows))
+	if err := errors.Join(errs...); err != nil || out == "" {
+		return err
 	}
-	return errors.Join(errs...)
+	rows, whole, err := kept.whole(p.faults(), l.Kernel.Release)
+	if err != nil || !whole {
+		return err
+	}
+	return os.WriteFile(out, []byte(table(l, rows)), 0o644)
 }
