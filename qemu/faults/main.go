@@ -68,7 +68,7 @@ func breakAll(ctx context.Context, short bool, only *regexp.Regexp, work, out st
 		return err
 	}
 	p := &player{lab: l, work: work}
-	kept := results{work + ".json"}
+	kept := results{filepath.Join(filepath.Dir(work), "faults.json")}
 	if out != "" && only.String() == "" { // all of them anew
 		if err := kept.change(func(all map[string]result) { clear(all) }); err != nil {
 			return err
