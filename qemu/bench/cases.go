@@ -43,6 +43,7 @@ var codecs = []struct {
 // bench is one run of everything on one core.
 type bench struct {
 	ours     string // kdump-vmcore
+	self     string // this program
 	refs     []tool
 	core     string
 	work     string // for outputs

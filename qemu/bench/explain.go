@@ -46,14 +46,10 @@ func (b *bench) explain(ctx context.Context) error {
 
 // split profiles the dump of a figure in a process of its own.
 func (b *bench) split(ctx context.Context, f *figure) (s split, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return s, err
-	}
 	fmt.Fprintf(b.progress, "profiling %s\n", f.name)
 	out := filepath.Join(b.work, "profiled")
 	defer os.Remove(out)
-	argv := join(taskset(f.cpus), self, profileFlag, b.core, f.codec, f.level, out)
+	argv := join(taskset(f.cpus), b.self, profileFlag, b.core, f.codec, f.level, out)
 	text, err := exec.CommandContext(ctx, argv[0], argv[1:]...).Output()
 	if err != nil {
 		return s, fmt.Errorf("bench: %s: %w", strings.Join(argv, " "), err)

@@ -87,7 +87,11 @@ func measure(ctx context.Context, core string, runs int, work, out string, scale
 	if err != nil {
 		return err
 	}
-	b := &bench{ours: l.Command("kdump-vmcore"), refs: refs, work: work, runs: runs, progress: os.Stderr}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	b := &bench{ours: l.Command("kdump-vmcore"), self: self, refs: refs, work: work, runs: runs, progress: os.Stderr}
 	if b.core = core; core == "" {
 		if b.core, err = realCore(ctx, l, cache, root, os.Stderr); err != nil {
 			return err

@@ -10,16 +10,12 @@ import (
 // scan compares the filter alone: with all that the reference does but for writing,
 // with the same of ours, and with plain reads of what the filter has to read.
 func (b *bench) scan(ctx context.Context) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	none := filepath.Join(b.work, "none")
 	all := []entrant{
 		{name: "ours", argv: join(taskset(2), b.ours, "dump", "--dry-run", "-d", "31", b.core)},
 		{name: "ours, 1 CPU", argv: join(taskset(1), b.ours, "dump", "--dry-run", "-d", "31", b.core)},
 		{name: "ours, as makedumpfile", argv: join(taskset(2), b.ours, "makedumpfile", "--dry-run", "-l", "-d", "31", b.core, none)},
-		{name: "reading struct pages", argv: join(taskset(1), self, readMapsFlag, b.core)},
+		{name: "reading struct pages", argv: join(taskset(1), b.self, readMapsFlag, b.core)},
 	}
 	const reads = 3
 	for _, t := range b.refs {
