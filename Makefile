@@ -131,7 +131,7 @@ install: $(if $(wildcard build/kdump-init-full),,build) ## install what make bui
 	install -d $(bindir) $(libdir) $(unitdir) $(udevdir) $(mandir)/man5 $(mandir)/man8 $(DESTDIR)/etc/default
 	install -m 0755 build/kdump-mkinitramfs build/kdump-arm build/kdump-vmcore $(bindir)
 	install -m 0755 build/kdump-init build/kdump-init-disk build/kdump-init-age build/kdump-init-net build/kdump-init-full $(libdir)
-	for u in gokdump.service gokdump-image.service gokdump-recover.service gokdump-notify.service; do \
+	for u in gokdump.service gokdump-image.service gokdump-recover.service gokdump-notify.service gokdump-check.service; do \
 		sed 's,@BINDIR@,$(prefix)/sbin,' scripts/systemd/$$u.in >$(unitdir)/$$u && chmod 0644 $(unitdir)/$$u || exit 1; done
 	install -m 0644 scripts/systemd/gokdump-reload.service scripts/systemd/gokdump-reload.timer $(unitdir)
 	install -m 0644 scripts/udev/98-gokdump.rules $(udevdir)

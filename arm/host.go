@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gokdump/gokdump/arm/kexec"
+	"github.com/gokdump/gokdump/capture/plan"
 )
 
 // Where things lie on a host.
@@ -31,6 +32,10 @@ type ImageInfo struct {
 	Kernel string
 	// Unpacked is the size of the unpacked image in bytes.
 	Unpacked uint64
+	// Plan is what the image does, nil if that was not asked; Files are the plan's, by
+	// their names.
+	Plan  *plan.Plan
+	Files map[string][]byte
 }
 
 // Host is one machine to arm.

@@ -36,8 +36,24 @@ type Check struct {
 	Floor uint64
 	// Cmdline is the crash kernel's command line.
 	Cmdline *Cmdline
+	// Content is what the image says of itself; nil if it could not be read.
+	Content *ImageInfo
 	// Warnings are sentences for the user.
 	Warnings []string
+}
+
+// OpenImage reads the image at path, of which "" is what is loaded, or else the
+// default one. info is nil when the host cannot read images.
+func (h *Host) OpenImage(ctx context.Context, path string) (image File, info *ImageInfo, err error) {
+	if path == "" {
+		if r, err := h.readRecord(); err == nil && r != nil {
+			path = r.Image.Path
+		}
+	}
+	j := &job{Check: new(Check)}
+	defer j.close()
+	info, err = h.openImage(ctx, j, Options{Image: path})
+	return j.Image, info, err
 }
 
 // job is a check with the files still open.
@@ -82,6 +98,7 @@ func (h *Host) prepare(ctx context.Context, opt Options) (_ *job, err error) {
 	if err != nil {
 		return nil, err
 	}
+	j.Content = info
 	for _, problem := range []*Problem{j.agree(info), j.fits(h, header, info)} {
 		switch {
 		case problem == nil:

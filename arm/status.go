@@ -36,6 +36,8 @@ type Status struct {
 	Regions []string `json:"regions,omitempty"`
 	// Loaded is what kdump-arm loaded in this boot; nil if it did not.
 	Loaded *Record `json:"loaded,omitempty"`
+	// Targets is what the last try of its targets found out; nil if there was none.
+	Targets *Targets `json:"targets,omitempty"`
 	// LastGood is when the last good pair was loaded; zero if there is none.
 	LastGood time.Time `json:"last_good,omitzero"`
 	// Lockdown is the kernel's lockdown state; "" if unknown.
@@ -99,7 +101,7 @@ func (h *Host) compare(ctx context.Context, s *Status) {
 		add("a crash kernel is loaded, but not by kdump-arm in this boot: what it does is unknown")
 		return
 	}
-	s.Loaded = r
+	s.Loaded, s.Targets = r, h.readTargets(r.Image)
 	if r.PutBack != "" {
 		add("the last good pair was put back, since a load failed: %s", r.PutBack)
 	}

@@ -24,6 +24,7 @@ func inspect(ctx context.Context, r io.Reader) (arm.ImageInfo, error) {
 	defer a.Close()
 	var p *plan.Plan
 	var init bool
+	files := map[string][]byte{}
 	for {
 		if err := ctx.Err(); err != nil {
 			return arm.ImageInfo{}, err
@@ -34,6 +35,9 @@ func inspect(ctx context.Context, r io.Reader) (arm.ImageInfo, error) {
 		}
 		if err != nil {
 			return arm.ImageInfo{}, err
+		}
+		if name, ok := strings.CutPrefix("/"+f.Name, plan.FileDir+"/"); ok && f.Mode.IsRegular() {
+			files[name] = f.Data
 		}
 		switch f.Name {
 		case "init":
@@ -50,5 +54,5 @@ func inspect(ctx context.Context, r io.Reader) (arm.ImageInfo, error) {
 	case p == nil:
 		return arm.ImageInfo{}, fmt.Errorf("no %s in it: not an image of kdump-mkinitramfs", plan.File)
 	}
-	return arm.ImageInfo{Kernel: p.Kernel, Unpacked: uint64(a.Plain())}, nil
+	return arm.ImageInfo{Kernel: p.Kernel, Unpacked: uint64(a.Plain()), Plan: p, Files: files}, nil
 }

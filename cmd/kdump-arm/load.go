@@ -14,7 +14,7 @@ import (
 func (p *program) load(ctx context.Context, args []string) int {
 	var opt arm.Options
 	var add, remove words
-	var dry bool
+	var dry, blind bool
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
 	f.StringVar(&opt.Kernel, "kernel", "", "")
 	f.StringVar(&opt.Image, "image", "", "")
@@ -24,6 +24,7 @@ func (p *program) load(ctx context.Context, args []string) int {
 	f.IntVar(&opt.Wishes.CPUs, "cpus", 1, "")
 	f.BoolVar(&opt.Force, "force", false, "")
 	f.BoolVar(&dry, "dry-run", false, "")
+	f.BoolVar(&blind, "no-check", false, "")
 	if code, done := p.parse(f, args, exitUsage); done {
 		return code
 	}
@@ -38,12 +39,12 @@ func (p *program) load(ctx context.Context, args []string) int {
 		return code
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	armed, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
 	if dry {
-		return p.dryRun(ctx, opt)
+		return p.dryRun(armed, opt)
 	}
-	done, err := p.host.Load(ctx, opt)
+	done, err := p.host.Load(armed, opt)
 	if err != nil {
 		return p.fail(err)
 	}
@@ -53,6 +54,9 @@ func (p *program) load(ctx context.Context, args []string) int {
 	c := done.Check
 	fmt.Fprintf(p.stdout, "armed: kernel %s (%s), image %s (%s), %s reserved\n",
 		c.Kernel.Path, mib(c.Kernel.Size), c.Image.Path, mib(c.Image.Size), mib(c.Reserved))
+	if !blind && c.Content != nil && c.Content.Plan != nil {
+		p.try(ctx, c.Image, c.Content) // costs warnings only: a server may be up when it counts
+	}
 	return exitOK
 }
 

@@ -23,6 +23,7 @@ const usage = `Usage:
   kdump-arm load [flags]      load the crash kernel; a panic then boots it
   kdump-arm unload            unload it; a panic then leaves no dump
   kdump-arm status [--json]   tell whether a panic would leave a dump
+  kdump-arm check [flags]     try the image's targets: log in, look for room
   kdump-arm recover [flags]   copy dumps off the raw devices that /etc/kdump.conf
                               names, into the directory that it names (/var/crash)
   kdump-arm notify            post the reports that were not posted yet (notify)
@@ -38,6 +39,10 @@ Flags of load:
   --cpus N        CPUs that the crash kernel starts (default 1)
   --force         load also what seems not to fit or not to match
   --dry-run       show the command line and the checks, load nothing
+  --no-check      do not try the image's targets afterwards, as check does
+
+Flags of check:
+  --image FILE    crash image (default what is loaded)
 
 Flags of recover:
   --config FILE   configuration (default /etc/kdump.conf)
@@ -50,7 +55,7 @@ Flags of notify and prune:
 
 A load that fails puts the last good pair back if nothing else is armed.
 
-Exit codes of load, unload, recover, notify and prune:
+Exit codes of load, unload, check, recover, notify and prune:
   0 done   1 failed   2 wrong usage   3 no memory is reserved (crashkernel=)
 Exit codes of status:
   0 armed and current          1 armed, but stale or unknown   2 not armed
@@ -104,6 +109,8 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return p.unload(ctx, args[1:])
 	case "status":
 		return p.status(ctx, args[1:])
+	case "check":
+		return p.check(ctx, args[1:])
 	case "recover":
 		return p.recover(ctx, args[1:])
 	case "notify":

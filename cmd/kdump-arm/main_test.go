@@ -44,32 +44,37 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			root := filepath.Join(e.WorkDir, "root")
 			e.Setenv("ROOT", root)
-			for path, text := range map[string]string{
-				"/proc/cmdline":                         "BOOT_IMAGE=/boot/vmlinuz root=/dev/vda1 ro console=ttyS0 crashkernel=128M\n",
-				"/proc/cpuinfo":                         "processor\t: 0\ninitial apicid\t: 4\n",
-				"/proc/iomem":                           "00100000-3ffdffff : System RAM\n  34000000-3bffffff : Crash kernel\n",
-				"/proc/self/mountinfo":                  "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n",
-				"/proc/sys/kernel/osrelease":            "6.1.0-test\n",
-				"/proc/sys/kernel/random/boot_id":       "boot-1\n",
-				"/proc/sys/kernel/panic_on_oops":        "1\n",
-				"/sys/kernel/kexec_crash_loaded":        "0\n",
-				"/sys/kernel/kexec_crash_size":          "134217728\n",
-				"/sys/kernel/security/lockdown":         "[none] integrity confidentiality\n",
-				"/boot/vmlinuz-6.1.0-test":              kernelText("6.1.0-test"),
-				"/boot/vmlinuz-5.10.0":                  kernelText("5.10.0"),
-				"/var/lib/gokdump/kdump-6.1.0-test.img": "kernel=6.1.0-test unpacked=2097152",
-			} {
-				full := filepath.Join(root, path)
-				if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-					return err
-				}
-				if err := os.WriteFile(full, []byte(text), 0o644); err != nil {
-					return err
-				}
-			}
-			return nil
+			return fakeMachine(root)
 		},
 	})
+}
+
+// fakeMachine makes the files of a machine below root.
+func fakeMachine(root string) error {
+	for path, text := range map[string]string{
+		"/proc/cmdline":                         "BOOT_IMAGE=/boot/vmlinuz root=/dev/vda1 ro console=ttyS0 crashkernel=128M\n",
+		"/proc/cpuinfo":                         "processor\t: 0\ninitial apicid\t: 4\n",
+		"/proc/iomem":                           "00100000-3ffdffff : System RAM\n  34000000-3bffffff : Crash kernel\n",
+		"/proc/self/mountinfo":                  "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n",
+		"/proc/sys/kernel/osrelease":            "6.1.0-test\n",
+		"/proc/sys/kernel/random/boot_id":       "boot-1\n",
+		"/proc/sys/kernel/panic_on_oops":        "1\n",
+		"/sys/kernel/kexec_crash_loaded":        "0\n",
+		"/sys/kernel/kexec_crash_size":          "134217728\n",
+		"/sys/kernel/security/lockdown":         "[none] integrity confidentiality\n",
+		"/boot/vmlinuz-6.1.0-test":              kernelText("6.1.0-test"),
+		"/boot/vmlinuz-5.10.0":                  kernelText("5.10.0"),
+		"/var/lib/gokdump/kdump-6.1.0-test.img": "kernel=6.1.0-test unpacked=2097152",
+	} {
+		full := filepath.Join(root, path)
+		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(full, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fakeKernel is the root of a machine whose kernel takes everything but files

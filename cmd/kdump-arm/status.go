@@ -86,6 +86,19 @@ func (p *program) print(s *arm.Status) {
 		row("command line", "%s", r.Cmdline)
 		row("loaded", "%s", r.Time.Format(timeLayout))
 	}
+	if t := s.Targets; t != nil {
+		for _, r := range t.Results {
+			if r.Error != "" {
+				row("target", "%s: NO DUMP COULD BE SAVED THERE: %s", r.Target, r.Error)
+			} else {
+				row("target", "%s: %s", r.Target, found(r))
+			}
+			for _, w := range r.Warnings {
+				row("", "%s", w)
+			}
+		}
+		row("tried", "%s (kdump-arm check tries them again)", t.Time.Format(timeLayout))
+	}
 	if !s.LastGood.IsZero() {
 		row("last good", "pair of %s", s.LastGood.Format(timeLayout))
 	}

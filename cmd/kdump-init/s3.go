@@ -3,15 +3,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"net"
-	"os"
 	"strconv"
-	"strings"
-	"time"
 
-	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/capture/target"
 	"github.com/gokdump/gokdump/capture/target/s3target"
 	"github.com/gokdump/gokdump/initramfs/boot"
@@ -30,20 +25,12 @@ func s3Memory(available uint64) int64 {
 
 // openS3 reaches the store.
 func (n *network) openS3(r request) (target.Target, error) {
-	cfg, err := s3Config(r)
+	cfg, err := s3target.ForPlan(r.Target, readFile)
 	if err != nil {
 		return nil, err
 	}
 	host, addresses := r.Target.Server()
-	port := 443
-	if scheme, rest, _ := strings.Cut(r.S3.Endpoint, "://"); scheme == "http" {
-		port = 80
-		if _, p, err := net.SplitHostPort(rest); err == nil {
-			port, _ = strconv.Atoi(p)
-		}
-	} else if _, p, err := net.SplitHostPort(rest); err == nil {
-		port, _ = strconv.Atoi(p)
-	}
+	port := s3target.Port(r.S3.Endpoint)
 	at, err := n.reach(r, host, *addresses, port)
 	if err != nil {
 		return nil, err
@@ -64,26 +51,4 @@ func (n *network) openS3(r request) (target.Target, error) {
 	ctx, cancel := r.within(stepStore, "mount", r.deadlines.Mount)
 	defer cancel()
 	return openWithin(ctx, "open "+r.S3.Endpoint, func() (target.Target, error) { return s3target.New(ctx, cfg) })
-}
-
-// s3Config puts a target's part of the plan, and its files, together.
-func s3Config(r request) (s3target.Config, error) {
-	s := r.S3
-	cfg := s3target.Config{
-		Endpoint: s.Endpoint, Region: s.Region, Bucket: s.Bucket, Prefix: r.Path, VirtualHost: !s.PathStyle,
-		Epoch: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC),
-	}
-	text, err := os.ReadFile(plan.FilePath(s.Credentials))
-	if err != nil {
-		return cfg, err
-	}
-	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
-		cfg.Presigned, err = s3target.ParsePresigned(text)
-	} else {
-		cfg.Credentials, err = s3target.ParseCredentials(text, "")
-	}
-	if err == nil && s.CA != "" {
-		cfg.CA, err = os.ReadFile(plan.FilePath(s.CA))
-	}
-	return cfg, err
 }

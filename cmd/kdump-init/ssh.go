@@ -6,10 +6,8 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 
-	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/capture/target"
 	"github.com/gokdump/gokdump/capture/target/sshtarget"
 )
@@ -24,24 +22,15 @@ func (n *network) openSSH(r request) (target.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := os.ReadFile(plan.FilePath(s.Key))
+	cfg, err := sshtarget.ForPlan(r.Target, readFile)
 	if err != nil {
 		return nil, err
 	}
-	known, err := os.ReadFile(plan.FilePath(s.KnownHosts))
-	if err != nil {
-		return nil, err
+	// The name is what known_hosts has; the address is what answered.
+	cfg.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(at.String(), strconv.Itoa(s.Port)))
 	}
-	port := strconv.Itoa(s.Port)
 	ctx, cancel := r.within(stepLogin, "mount", r.deadlines.Mount)
 	defer cancel()
-	return openWithin(ctx, fmt.Sprintf("log in to %s@%s", s.User, s.Host), func() (target.Target, error) {
-		// The name is what known_hosts has; the address is what answered.
-		return sshtarget.New(ctx, sshtarget.Config{
-			Addr: net.JoinHostPort(s.Host, port), User: s.User, Path: r.Path, Key: key, KnownHosts: known,
-			Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(at.String(), port))
-			},
-		})
-	})
+	return openWithin(ctx, fmt.Sprintf("log in to %s@%s", s.User, s.Host), func() (target.Target, error) { return sshtarget.New(ctx, cfg) })
 }

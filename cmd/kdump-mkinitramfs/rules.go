@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 
 	"github.com/gokdump/gokdump/capture/plan"
+	"github.com/gokdump/gokdump/capture/target/s3target"
 )
 
 // ruleNotes say which rules about earlier dumps have no effect on a target, since
@@ -32,7 +32,7 @@ func ruleNotes(p *plan.Plan, files map[string][]byte) []string {
 		switch {
 		case t.Kind == plan.KindRaw:
 			none(t, rules, "a raw device holds what was not recovered yet, and never overwrites it")
-		case t.Kind == plan.KindS3 && isPresigned(files[t.S3.Credentials]):
+		case t.Kind == plan.KindS3 && s3target.IsPresigned(files[t.S3.Credentials]):
 			none(t, rules, "presigned URLs cannot list what is there")
 		case t.Kind == plan.KindS3:
 			none(t, free, "a store does not tell how much room it has")
@@ -40,6 +40,3 @@ func ruleNotes(p *plan.Plan, files map[string][]byte) []string {
 	}
 	return notes
 }
-
-// isPresigned tells the two forms of s3_credentials apart, as kdump-init does.
-func isPresigned(text []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) }
