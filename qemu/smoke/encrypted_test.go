@@ -192,7 +192,7 @@ func TestNotify(t *testing.T) {
 		if err := os.MkdirAll(filepath.Join(dumps, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		for file, text := range map[string]string{"vmcore": "old", "report.json": `{"host":"smoke","result":"complete"}`} {
+		for file, text := range map[string]string{"vmcore": "old", "report.json": `{"host":"smoke","result":"complete","crash_time":"2024-01-01T00:00:00Z"}`} {
 			if err := os.WriteFile(filepath.Join(dumps, name, file), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
