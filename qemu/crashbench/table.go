@@ -42,6 +42,7 @@ func (b *bench) table(small, whole []subject) string {
 	if b.floor {
 		b.floors(&t, small)
 	}
+	b.limits(&t, small)
 	return t.String()
 }
 

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// profile is what a CPU profile of kdump-init's worker said in such a machine: one CPU,
+// 192 MiB reserved, 2 GiB to be filtered; shares of its samples.
+const profile = `A CPU profile of kdump-init's worker in the crash kernel (one CPU, by the runtime's own profiler, taken once, when
+these images were compared first), in shares of its samples:
+
+| | zstd | lzo |
+|---|---|---|
+| compressing pages | 68 % | 32 % |
+| writing to the file | 4 % | 14 % |
+| reading memory out of /proc/vmcore | 4 % | 10 % |
+| reading struct pages and deciding | 5 % | 9 % |
+| looking for pages with the same bytes | 2 % | 4 % |
+| reading back | 2 % | 5 % |
+
+The rest is the runtime and other system calls. Emulated, an instruction takes some ten to twenty times what
+it takes on a processor, which the disk does not; so on hardware the share of the compressor is smaller, and that of the disk
+and of the firmware's and kernel's own waits larger.
+`
+
+// limits tells what keeps the ratios from being smaller.
+func (b *bench) limits(t *strings.Builder, small []subject) {
+	fmt.Fprintf(t, "\n## What limits\n\n")
+	var best, until float64
+	for _, s := range small {
+		runs := b.state.Runs[s.name]
+		if m := median(values(runs, toReset)); !isOurs(s) && (best == 0 || m < best) {
+			best, until = m, median(values(runs, func(c crash) float64 { return c.Init }))
+		}
+	}
+	fmt.Fprintf(t, "In the small guest, %.1f of the best peer's %.1f s are over before any image runs: the panic itself, the check of the\n"+
+		"loaded kernel by purgatory, its unpacking, its boot. An image that takes no time at all would have a ratio of %.2f;\n"+
+		"for one of %.2f, ours may take %.1f s. All images here are loaded by kdump-arm, with the same command line, so that what it\n"+
+		"takes off the boot it takes off the peers' too.\n\n", until, best, until/best, barBusybox, max(0, barBusybox*best-until))
+	t.WriteString(profile)
+}
