@@ -7,8 +7,8 @@ import (
 
 // profile is what a CPU profile of kdump-init's worker said in such a machine: one CPU,
 // 192 MiB reserved, 2 GiB to be filtered; shares of its samples.
-const profile = `A CPU profile of kdump-init's worker in the crash kernel (one CPU, by the runtime's own profiler, taken once, when
-these images were compared first), in shares of its samples:
+const profile = `A CPU profile of kdump-init's worker in the crash kernel (one CPU, the runtime's own profiler, taken once, by a
+kdump-init built for it), in shares of its samples:
 
 | | zstd | lzo |
 |---|---|---|
@@ -19,9 +19,8 @@ these images were compared first), in shares of its samples:
 | looking for pages with the same bytes | 2 % | 4 % |
 | reading back | 2 % | 5 % |
 
-The rest is the runtime and other system calls. Emulated, an instruction takes some ten to twenty times what
-it takes on a processor, which the disk does not; so on hardware the share of the compressor is smaller, and that of the disk
-and of the firmware's and kernel's own waits larger.
+The rest is the runtime and other system calls. In these machines the processor is emulated and the disk is not,
+so that compressing is most of what an image does; on hardware, the disk's and the kernel's own waits have a larger share.
 `
 
 // limits tells what keeps the ratios from being smaller.
@@ -35,8 +34,12 @@ func (b *bench) limits(t *strings.Builder, small []subject) {
 		}
 	}
 	fmt.Fprintf(t, "In the small guest, %.1f of the best peer's %.1f s are over before any image runs: the panic itself, the check of the\n"+
-		"loaded kernel by purgatory, its unpacking, its boot. An image that takes no time at all would have a ratio of %.2f;\n"+
-		"for one of %.2f, ours may take %.1f s. All images here are loaded by kdump-arm, with the same command line, so that what it\n"+
-		"takes off the boot it takes off the peers' too.\n\n", until, best, until/best, barBusybox, max(0, barBusybox*best-until))
+		"loaded kernel by purgatory, its unpacking, its boot. An image that takes no time at all would have a ratio of %.2f", until, best, until/best)
+	if left := barBusybox*best - until; left > 0 {
+		fmt.Fprintf(t, ";\nfor one of %.2f, ours may take %.1f s", barBusybox, left)
+	} else {
+		fmt.Fprintf(t, ",\nso that no image reaches %.2f here", barBusybox)
+	}
+	fmt.Fprintf(t, ". All images are loaded by kdump-arm, with the same command line: what it takes off the\nboot it takes off the peers' too.\n\n")
 	t.WriteString(profile)
 }

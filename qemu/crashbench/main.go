@@ -89,10 +89,10 @@ type bench struct {
 // whole Debian.
 func (b *bench) subjects(base string) (small, whole []subject) {
 	small = []subject{
-		{name: "gokdump (zstd)", config: lab.DefaultConfig},
-		{name: "gokdump (lzo)", config: lab.DefaultConfig + "codec lzo\n"},
-		{name: "busybox + makedumpfile -l", replace: busyboxImage(base, "-l")},
-		{name: "busybox + makedumpfile -c", replace: busyboxImage(base, "-c")},
+		{name: oursZstd, config: lab.DefaultConfig},
+		{name: oursLZO, config: lab.DefaultConfig + "codec lzo\n"},
+		{name: peerLZO, replace: busyboxImage(base, "-l")},
+		{name: peerZlib, replace: busyboxImage(base, "-c")},
 	}
 	whole = []subject{
 		{name: "Debian with gokdump (zstd)", system: b.lab.System},
