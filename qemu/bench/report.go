@@ -21,9 +21,9 @@ func seconds(s Sample) string {
 // reasons say what a figure that misses its bar has against it, beside what is measured
 // of it in each run. All that fit are told.
 var reasons = []struct{ figure, why string }{
-	{"wall, -d 31", "so short a run is start, filter and reading back for a good part, which no codec makes faster; the reference reads nothing back"},
-	{", zstd, ", "on one CPU the encoder is slower than libzstd by some percent; it makes smaller output of the same pages"},
-	{", lzo, ", "on one CPU the encoder is slower than liblzo2 by a sixth: nearly all of its time is finding matches, which is one load that waits for another, and branches that cannot be foretold"},
+	{"wall, -d 31", "the reference reads nothing back"},
+	{", zstd, ", "on one CPU the encoder is slower than libzstd by 3 to 10 %, and its output smaller"},
+	{", lzo, ", "on one CPU the encoder is slower than liblzo2 by 15 to 20 %: nearly all of its time is finding matches, which is one load that waits for another, and branches that cannot be foretold"},
 	{"the filter and reading", "beside the read, rules look at flags, mapping, counts and type of each struct page"},
 	{"time for each TiB", "1 TiB takes seconds, so that other work on the machine shows"},
 	{"workers and 1", "no more workers are started than there are CPUs"},
