@@ -1,11 +1,8 @@
 package arm
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,55 +10,33 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/gokdump/gokdump/arm/armtest"
 )
 
-// machineDir is a made-up machine: its files, and the kernel's side of kexec.
-// A kernel or image with "errno=NAME" in it is refused with that error.
+// machineDir is a made-up machine of a test.
 type machineDir struct {
+	*armtest.Machine
 	t    *testing.T
-	root string
 	host *Host
-	// refuse is returned for every load before anything is thrown away.
-	refuse error
-	// deaf makes loads succeed without an effect.
-	deaf    bool
-	loads   int
-	cmdline string // of the last load that worked
 }
 
 func newMachine(t *testing.T) *machineDir {
-	m := &machineDir{t: t, root: t.TempDir()}
-	m.host = &Host{
-		Root: m.root, Kexec: m, Inspect: inspectText,
+	t.Helper()
+	made, err := armtest.New(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &machineDir{Machine: made, t: t, host: &Host{
+		Root: made.Root, Kexec: made, Inspect: inspectText,
 		Now: func() time.Time { return time.Date(2026, 11, 20, 14, 0, 0, 0, time.UTC) },
-	}
-	for path, text := range map[string]string{
-		"/proc/cmdline":                         "console=ttyS0 crashkernel=128M quiet\n",
-		"/proc/cpuinfo":                         "processor\t: 0\ninitial apicid\t: 0\n",
-		"/proc/iomem":                           "00100000-3ffdffff : System RAM\n  34000000-3bffffff : Crash kernel\n",
-		"/proc/sys/kernel/osrelease":            "6.1.0-test\n",
-		"/proc/sys/kernel/random/boot_id":       "boot-1\n",
-		"/proc/sys/kernel/panic_on_oops":        "1\n",
-		"/sys/kernel/kexec_crash_loaded":        "0\n",
-		"/sys/kernel/kexec_crash_size":          "134217728\n",
-		"/boot/vmlinuz-6.1.0-test":              kernelText("6.1.0-test", ""),
-		"/var/lib/gokdump/kdump-6.1.0-test.img": "kernel=6.1.0-test unpacked=2097152",
-	} {
-		m.write(path, text)
-	}
-	return m
+	}}
 }
 
-func (m *machineDir) path(p string) string { return filepath.Join(m.root, p) }
+func (m *machineDir) path(p string) string { return filepath.Join(m.Root, p) }
 
 func (m *machineDir) write(path, text string) {
 	m.t.Helper()
-	full := m.path(path)
-	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-		m.t.Fatal(err)
-	}
-	if err := os.WriteFile(full, []byte(text), 0o644); err != nil {
+	if err := m.Write(path, text); err != nil {
 		m.t.Fatal(err)
 	}
 }
@@ -75,65 +50,9 @@ func (m *machineDir) read(path string) string {
 	return string(b)
 }
 
-func (m *machineDir) LoadCrash(kernel, image *os.File, cmdline string) error {
-	m.loads++
-	if m.refuse != nil {
-		return m.refuse
-	}
-	if m.deaf {
-		return nil
-	}
-	m.write("/sys/kernel/kexec_crash_loaded", "0\n")
-	for _, f := range []*os.File{kernel, image} {
-		b, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<20))
-		if err != nil {
-			return err
-		}
-		for _, errno := range []unix.Errno{unix.ENOEXEC, unix.EADDRNOTAVAIL} {
-			if bytes.Contains(b, []byte("errno="+unix.ErrnoName(errno))) {
-				return errno
-			}
-		}
-	}
-	m.write("/sys/kernel/kexec_crash_loaded", "1\n")
-	m.cmdline = cmdline
-	return nil
-}
-
-func (m *machineDir) UnloadCrash() error {
-	if m.refuse != nil {
-		return m.refuse
-	}
-	if !m.deaf {
-		m.write("/sys/kernel/kexec_crash_loaded", "0\n")
-	}
-	return nil
-}
-
-// kernelText is a bzImage that is nothing but a header, with more after it.
-func kernelText(release, more string) string {
-	b := make([]byte, 0x1000)
-	le := binary.LittleEndian
-	b[0x1f1] = 1
-	le.PutUint32(b[0x1f4:], 0xc00/16)
-	le.PutUint16(b[0x1fe:], 0xaa55)
-	copy(b[0x202:], "HdrS\x0f\x02")
-	le.PutUint16(b[0x20e:], 0x600)
-	b[0x211], b[0x236] = 1, 0x3f
-	le.PutUint32(b[0x238:], 2047)
-	le.PutUint32(b[0x260:], 0x3378000)
-	copy(b[0x800:], release+" (x@y) #1\x00")
-	return string(b) + more
-}
-
-// inspectText reads an image that says "kernel=RELEASE unpacked=BYTES".
 func inspectText(_ context.Context, r io.Reader) (ImageInfo, error) {
-	var info ImageInfo
-	_, err := fmt.Fscanf(r, "kernel=%s unpacked=%d", &info.Kernel, &info.Unpacked)
-	if err != nil {
-		return ImageInfo{}, errors.New("no plan in it")
-	}
-	return info, nil
+	kernel, unpacked, err := armtest.Inspect(r)
+	return ImageInfo{Kernel: kernel, Unpacked: unpacked}, err
 }
 
 func (m *machineDir) status() *Status {

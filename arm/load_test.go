@@ -3,6 +3,7 @@ package arm
 import (
 	"context"
 	"errors"
+	"github.com/gokdump/gokdump/arm/armtest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,8 +24,8 @@ func TestLoad(t *testing.T) {
 	m.wantState(NotArmed, "no crash kernel is loaded")
 	m.write("/etc/kdump.conf", "level 31\n")
 	done := m.load(Options{Config: m.path("/etc/kdump.conf")})
-	if want := "console=ttyS0 " + x86Tail; m.cmdline != want {
-		t.Errorf("command line\n%s\nwant\n%s", m.cmdline, want)
+	if want := "console=ttyS0 " + x86Tail; m.Cmdline != want {
+		t.Errorf("command line\n%s\nwant\n%s", m.Cmdline, want)
 	}
 	if done.Check.Reserved != 128<<20 || done.Check.Release != "6.1.0-test" || len(done.Warnings) != 0 {
 		t.Errorf("%+v, warnings %q", done.Check, done.Warnings)
@@ -47,7 +48,7 @@ func TestStale(t *testing.T) {
 		name, want string
 		do         func(m *machineDir)
 	}{
-		{"kernel changed", "vmlinuz-6.1.0-test has changed", func(m *machineDir) { m.write(kernelPath, kernelText("6.1.0-test", "new")) }},
+		{"kernel changed", "vmlinuz-6.1.0-test has changed", func(m *machineDir) { m.write(kernelPath, armtest.Kernel("6.1.0-test", "new")) }},
 		{"image changed, same size", "img has changed", func(m *machineDir) { m.write(imagePath, strings.Replace(goodImage, "2", "3", 1)) }},
 		{"image gone", "is gone", func(m *machineDir) { os.Remove(m.path(imagePath)) }},
 		{"config new", "kdump.conf is new", func(m *machineDir) { m.write("/etc/kdump.conf", "level 1\n") }},
@@ -96,8 +97,8 @@ func TestNoReservation(t *testing.T) {
 	m.write("/sys/kernel/kexec_crash_size", "0\n")
 	m.wantState(NoReservation, "no memory is reserved")
 	le := m.loadFails(Options{})
-	if !errors.Is(le, ErrNoReservation) || !strings.Contains(Hint(le), "crashkernel=") || m.loads != 0 {
-		t.Errorf("%v, hint %q, %d calls", le, Hint(le), m.loads)
+	if !errors.Is(le, ErrNoReservation) || !strings.Contains(Hint(le), "crashkernel=") || m.Loads != 0 {
+		t.Errorf("%v, hint %q, %d calls", le, Hint(le), m.Loads)
 	}
 	if _, err := m.host.Unload(t.Context()); !errors.Is(err, ErrNoReservation) {
 		t.Errorf("unload: %v", err)
@@ -108,14 +109,14 @@ func TestNoReservation(t *testing.T) {
 func TestPutBack(t *testing.T) {
 	m := newMachine(t)
 	m.load(Options{})
-	good := m.cmdline
+	good := m.Cmdline
 	m.write(imagePath, goodImage+" errno=EADDRNOTAVAIL")
 	le := m.loadFails(Options{Wishes: Wishes{Append: "new"}})
 	if le.Outcome != PutBack || !errors.Is(le, unix.EADDRNOTAVAIL) || !strings.Contains(le.State(), "armed again") {
 		t.Fatalf("outcome %v, %v", le.Outcome, le)
 	}
-	if m.cmdline != good || m.loads != 3 {
-		t.Errorf("%d loads, the last with %q", m.loads, m.cmdline)
+	if m.Cmdline != good || m.Loads != 3 {
+		t.Errorf("%d loads, the last with %q", m.Loads, m.Cmdline)
 	}
 	m.wantState(Stale, "last good pair was put back")
 	m.wantState(Stale, "img has changed")
@@ -162,7 +163,7 @@ func TestStillArmed(t *testing.T) {
 	}
 	m.wantState(Armed, "")
 	// Refused by the kernel before it let go of the old one.
-	m.refuse = unix.EPERM
+	m.Refuse = unix.EPERM
 	le = m.loadFails(Options{})
 	if le.Outcome != StillArmed || !errors.Is(le, unix.EPERM) {
 		t.Errorf("outcome %v: %v", le.Outcome, le)
@@ -171,7 +172,7 @@ func TestStillArmed(t *testing.T) {
 }
 
 func TestDisarmed(t *testing.T) {
-	bad := kernelText("6.1.0-test", "errno=ENOEXEC")
+	bad := armtest.Kernel("6.1.0-test", "errno=ENOEXEC")
 	for _, tt := range []struct {
 		name, want string
 		do         func(m *machineDir)
@@ -196,7 +197,7 @@ func TestDisarmed(t *testing.T) {
 		{"no longer loads", "does not load either", func(m *machineDir) {
 			m.load(Options{})
 			m.write("/sys/kernel/kexec_crash_loaded", "0\n")
-			m.refuse = unix.EPERM
+			m.Refuse = unix.EPERM
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -213,7 +214,7 @@ func TestDisarmed(t *testing.T) {
 
 func TestLoadWithoutEffect(t *testing.T) {
 	m := newMachine(t)
-	m.deaf = true
+	m.Deaf = true
 	le := m.loadFails(Options{})
 	if !strings.Contains(le.Err.Error(), "says that none is loaded") {
 		t.Error(le)
@@ -253,11 +254,11 @@ func TestUnload(t *testing.T) {
 		t.Errorf("the record stays: %v", err)
 	}
 	m.load(Options{})
-	m.deaf = true
+	m.Deaf = true
 	if _, err := m.host.Unload(t.Context()); err == nil {
 		t.Error("an unload without effect is called one")
 	}
-	m.deaf, m.refuse = false, unix.EPERM
+	m.Deaf, m.Refuse = false, unix.EPERM
 	if _, err := m.host.Unload(t.Context()); !errors.Is(err, unix.EPERM) {
 		t.Errorf("error %v, want EPERM", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gokdump/gokdump/arm/armtest"
 )
 
 func TestCheck(t *testing.T) {
@@ -42,7 +44,7 @@ func TestCheck(t *testing.T) {
 				m.t.Fatal(err)
 			}
 		}, "not a regular file", ""},
-		{"kernel cut short", func(m *machineDir, _ *Options) { m.write(kernelPath, kernelText("6.1.0-test", "")[:0xf00]) }, "cut short", ""},
+		{"kernel cut short", func(m *machineDir, _ *Options) { m.write(kernelPath, armtest.Kernel("6.1.0-test", "")[:0xf00]) }, "cut short", ""},
 		{"long line", func(m *machineDir, _ *Options) { m.write("/proc/cmdline", long) }, "this kernel takes 1985", ""},
 		{"long words that go", func(m *machineDir, _ *Options) { m.write("/proc/cmdline", "rd."+long) }, "", ""},
 		{"disabled", func(m *machineDir, _ *Options) { m.write("/proc/sys/kernel/kexec_load_disabled", "1\n") }, "kexec_load_disabled is 1", ""},
@@ -55,7 +57,7 @@ func TestCheck(t *testing.T) {
 				tt.do(m, &opt)
 			}
 			c, err := m.host.Check(t.Context(), opt)
-			if m.loads != 0 {
+			if m.Loads != 0 {
 				t.Error("a check loaded something")
 			}
 			if tt.err != "" {

@@ -12,6 +12,7 @@ import (
 
 	"filippo.io/age"
 	"github.com/gokdump/gokdump/capture/crypt"
+	"github.com/gokdump/gokdump/capture/crypt/crypttest"
 	"github.com/gokdump/gokdump/capture/internal/synth"
 	"github.com/gokdump/gokdump/capture/target"
 	"github.com/gokdump/gokdump/capture/vmcore"
@@ -23,39 +24,21 @@ func encryptTo(id *age.X25519Identity) func(target.Target) (target.Target, error
 	}
 }
 
-func newIdentity(t *testing.T) *age.X25519Identity {
-	t.Helper()
-	id, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
 // decrypted makes a plain file of an encrypted one.
 func decrypted(t *testing.T, path string, id age.Identity) (string, error) {
 	t.Helper()
-	in, err := os.Open(path)
+	text, err := crypttest.Seen{FS: os.DirFS(filepath.Dir(path)), ID: id}.ReadFile(filepath.Base(path))
 	if err != nil {
-		return "", err
-	}
-	defer in.Close()
-	r, err := age.Decrypt(in, id)
-	if err != nil {
-		return "", err
-	}
-	var text bytes.Buffer
-	if _, err := text.ReadFrom(r); err != nil {
 		return "", err
 	}
 	plain := filepath.Join(t.TempDir(), "plain")
-	return plain, os.WriteFile(plain, text.Bytes(), 0o600)
+	return plain, os.WriteFile(plain, text, 0o600)
 }
 
 func TestRunEncrypted(t *testing.T) {
 	dir, tg := dirTarget(t)
 	cfg := config(t, synth.ELF(synth.Options{}), tg)
-	id := newIdentity(t)
+	id := crypttest.Identity(t)
 	cfg.Encrypt = encryptTo(id)
 	rep, err := Run(t.Context(), cfg)
 	if err != nil || rep.Result != Complete || !rep.Encrypted {
@@ -123,7 +106,7 @@ func TestRunCannotEncrypt(t *testing.T) {
 // Whatever the room, and wherever it ends: what has a name decrypts and opens.
 func TestRunEncryptedFullDisk(t *testing.T) {
 	core := synth.ELF(synth.Options{})
-	id := newIdentity(t)
+	id := crypttest.Identity(t)
 	seen := map[Result]int{}
 	for room := int64(600_000); room < 30<<20; room += 1_555_555 {
 		dir, tg := dirTarget(t)

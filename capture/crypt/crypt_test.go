@@ -15,6 +15,7 @@ import (
 	"testing/iotest"
 
 	"filippo.io/age"
+	"github.com/gokdump/gokdump/capture/crypt/crypttest"
 	"github.com/gokdump/gokdump/capture/target"
 	"github.com/gokdump/gokdump/capture/target/targettest"
 )
@@ -45,15 +46,6 @@ func watch(t testing.TB, f *File) *File {
 	return f
 }
 
-func identity(t testing.TB) *age.X25519Identity {
-	t.Helper()
-	id, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
 // newFile starts the file "f" in a directory of its own.
 func newFile(t testing.TB, id *age.X25519Identity) (*File, string) {
 	t.Helper()
@@ -71,25 +63,6 @@ func newFile(t testing.TB, id *age.X25519Identity) (*File, string) {
 	return watch(t, f.(*File)), filepath.Join(dir, "f")
 }
 
-// decrypt reads a file as anybody does who has age.
-func decrypt(t testing.TB, path string, id age.Identity) []byte {
-	t.Helper()
-	in, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	r, err := age.Decrypt(in, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
 func commit(t testing.TB, f *File) {
 	t.Helper()
 	if err := f.Commit(); err != nil {
@@ -97,27 +70,8 @@ func commit(t testing.TB, f *File) {
 	}
 }
 
-// seen shows a directory of encrypted files as what is in them.
-type seen struct {
-	fs.FS
-	t  *testing.T
-	id age.Identity
-}
-
-func (s seen) ReadFile(name string) ([]byte, error) {
-	raw, err := fs.ReadFile(s.FS, name)
-	if err != nil {
-		return nil, err
-	}
-	r, err := age.Decrypt(bytes.NewReader(raw), s.id)
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(r)
-}
-
 func TestSizes(t *testing.T) {
-	id := identity(t)
+	id := crypttest.Identity(t)
 	for _, n := range []int{0, 1, chunkSize - 1, chunkSize, chunkSize + 1, 2 * chunkSize, 5*chunkSize + 7} {
 		want := random(n)
 		f, path := newFile(t, id)
@@ -125,7 +79,7 @@ func TestSizes(t *testing.T) {
 			t.Fatal(err)
 		}
 		commit(t, f)
-		if !bytes.Equal(decrypt(t, path, id), want) {
+		if !bytes.Equal(crypttest.Decrypt(t, path, id), want) {
 			t.Errorf("%d bytes came back changed", n)
 		}
 		if f.Size() != int64(n) {
@@ -137,7 +91,7 @@ func TestSizes(t *testing.T) {
 // What a dump does: a head that is rewritten all the time, and data behind it that
 // several write once, in ranges that do not mind chunks.
 func TestHeadAndData(t *testing.T) {
-	id := identity(t)
+	id := crypttest.Identity(t)
 	f, path := newFile(t, id)
 	const head, total = 80*chunkSize + 1000, 120 * chunkSize // more head than is kept in memory
 	want := random(total)
@@ -180,7 +134,7 @@ func TestHeadAndData(t *testing.T) {
 		t.Errorf("a rewrite of what is final: %v", err)
 	}
 	commit(t, f)
-	if !bytes.Equal(decrypt(t, path, id), want) {
+	if !bytes.Equal(crypttest.Decrypt(t, path, id), want) {
 		t.Error("the decrypted file is not what was written")
 	}
 	if st, err := os.Stat(path); err != nil || st.Size() != f.Stored() || st.Size() != f.slot(120) {
@@ -190,7 +144,7 @@ func TestHeadAndData(t *testing.T) {
 
 // A dump that was cut short ends in the middle of what was sealed.
 func TestCut(t *testing.T) {
-	id := identity(t)
+	id := crypttest.Identity(t)
 	for _, end := range []int64{0, 10, chunkSize, 2*chunkSize + 5, 3 * chunkSize, 4*chunkSize - 1} {
 		f, path := newFile(t, id)
 		want := random(4 * chunkSize)
@@ -211,7 +165,7 @@ func TestCut(t *testing.T) {
 			t.Errorf("read back %d: %v", end, err)
 		}
 		commit(t, f)
-		if !bytes.Equal(decrypt(t, path, id), want[:end]) {
+		if !bytes.Equal(crypttest.Decrypt(t, path, id), want[:end]) {
 			t.Errorf("cut at %d: not what was written", end)
 		}
 	}
@@ -219,7 +173,7 @@ func TestCut(t *testing.T) {
 
 // A change of one bit on the disk does not go unseen when it is read back.
 func TestDamageIsSeen(t *testing.T) {
-	f, path := newFile(t, identity(t))
+	f, path := newFile(t, crypttest.Identity(t))
 	if _, err := f.WriteAt(random(3*chunkSize), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -243,14 +197,14 @@ func TestDamageIsSeen(t *testing.T) {
 }
 
 func TestTarget(t *testing.T) {
-	id := identity(t)
+	id := crypttest.Identity(t)
 	targettest.Suite(t, func(t *testing.T) (target.Target, fs.FS) {
 		path := t.TempDir()
 		d, err := target.NewDir(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return NewTarget(d, []age.Recipient{id.Recipient()}), seen{os.DirFS(path), t, id}
+		return NewTarget(d, []age.Recipient{id.Recipient()}), crypttest.Seen{FS: os.DirFS(path), ID: id}
 	}, targettest.Rewriting, targettest.Listing)
 }
 
@@ -260,7 +214,7 @@ func TestRecipients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pq, x := hybrid.Recipient().String(), identity(t)
+	pq, x := hybrid.Recipient().String(), crypttest.Identity(t)
 	for _, tt := range []struct {
 		keys []string
 		want string // in the error
@@ -352,7 +306,7 @@ func (h *headFile) Once(head, most int64) (bool, error) {
 }
 
 func TestFrontToBack(t *testing.T) {
-	id := identity(t)
+	id := crypttest.Identity(t)
 	for _, n := range []int{0, 1, chunkSize, chunkSize + 1, 3 * chunkSize, 5*chunkSize + 7} {
 		dir := t.TempDir()
 		d, err := target.NewDir(dir)
@@ -376,7 +330,7 @@ func TestFrontToBack(t *testing.T) {
 		if err := f.Commit(); err != nil {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
-		if !bytes.Equal(decrypt(t, filepath.Join(dir, "f"), id), want) {
+		if !bytes.Equal(crypttest.Decrypt(t, filepath.Join(dir, "f"), id), want) {
 			t.Errorf("%d bytes came back changed", n)
 		}
 	}
@@ -384,7 +338,7 @@ func TestFrontToBack(t *testing.T) {
 
 // Each byte once, the head in the end, as an object in a store takes it.
 func TestHeadLast(t *testing.T) {
-	id := identity(t)
+	id := crypttest.Identity(t)
 	for _, total := range []int{4*chunkSize + 100, 6 * chunkSize, 9*chunkSize + 1} {
 		const head = 2*chunkSize + 4096
 		dir := t.TempDir()
@@ -418,7 +372,7 @@ func TestHeadLast(t *testing.T) {
 		if err := f.Commit(); err != nil {
 			t.Fatalf("%d bytes: %v", total, err)
 		}
-		if !bytes.Equal(decrypt(t, filepath.Join(dir, "f"), id), want) {
+		if !bytes.Equal(crypttest.Decrypt(t, filepath.Join(dir, "f"), id), want) {
 			t.Errorf("%d bytes came back changed", total)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/gokdump/gokdump/capture/crypt/crypttest"
 )
 
 func random(n int) []byte {
@@ -19,7 +21,7 @@ func FuzzFile(f *testing.F) {
 	f.Add([]byte{0, 200, 3, 2, 1, 30, 40, 200, 0, 7, 9, 3, 3, 0, 20})
 	f.Add([]byte{1, 1, 255, 255, 1, 0, 255, 255, 2, 0, 100, 1, 1, 1, 0})
 	f.Add(bytes.Repeat([]byte{1, 0, 200, 0, 255}, 40))
-	id := identity(f)
+	id := crypttest.Identity(f)
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		file, path := newFile(t, id)
 		var want []byte
@@ -70,7 +72,7 @@ func FuzzFile(f *testing.F) {
 			}
 		}
 		commit(t, file)
-		if got := decrypt(t, path, id); !bytes.Equal(got, want) {
+		if got := crypttest.Decrypt(t, path, id); !bytes.Equal(got, want) {
 			t.Fatalf("%d bytes differ from the %d that were written", len(got), len(want))
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gokdump/gokdump/arm"
+	"github.com/gokdump/gokdump/arm/armtest"
 	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/capture/target/targettest/sshd"
 	"github.com/gokdump/gokdump/initramfs/archive"
@@ -47,7 +48,7 @@ func TestCheck(t *testing.T) {
 	run := func(code int, args ...string) (stdout, stderr string) {
 		t.Helper()
 		var out, errs bytes.Buffer
-		p := &program{host: arm.Host{Root: root, Kexec: fakeKernel(root), Inspect: inspect}, stdout: &out, stderr: &errs}
+		p := &program{host: arm.Host{Root: root, Kexec: &armtest.Machine{Root: root}, Inspect: inspect}, stdout: &out, stderr: &errs}
 		if got := p.run(t.Context(), args); got != code {
 			t.Errorf("%q: exit %d, want %d\n%s%s", args, got, code, &out, &errs)
 		}

@@ -1,8 +1,6 @@
 package s3target_test
 
 import (
-	"bytes"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +9,7 @@ import (
 	"filippo.io/age"
 	"github.com/gokdump/gokdump/capture"
 	"github.com/gokdump/gokdump/capture/crypt"
+	"github.com/gokdump/gokdump/capture/crypt/crypttest"
 	"github.com/gokdump/gokdump/capture/target"
 	"github.com/gokdump/gokdump/capture/target/targettest"
 	"github.com/gokdump/gokdump/capture/target/targettest/s3d"
@@ -19,10 +18,7 @@ import (
 // An encrypted dump, whole or not, is one object as well, and no flattened stream.
 func TestCaptureEncrypted(t *testing.T) {
 	s := s3d.Start(t, false)
-	id, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
+	id := crypttest.Identity(t)
 	for _, partial := range []bool{false, true} {
 		c, path := config(t, s)
 		ctx := t.Context()
@@ -44,63 +40,18 @@ func TestCaptureEncrypted(t *testing.T) {
 		if got, want := names(t, dir), "README.txt capture.log report.json vmcore-dmesg.txt.age "+name+".age"; got != want {
 			t.Errorf("files are %q, want %q", got, want)
 		}
-		opens(t, plain(t, filepath.Join(dir, name+".age"), id), rep)
+		opens(t, crypttest.Plain(t, filepath.Join(dir, name+".age"), id), rep)
 	}
 	if n := s.Uploads(); n != 0 {
 		t.Errorf("%d uploads are left", n)
 	}
 }
 
-func plain(t *testing.T, path string, id age.Identity) string {
-	t.Helper()
-	in, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	r, err := age.Decrypt(in, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := filepath.Join(t.TempDir(), "plain")
-	if err := os.WriteFile(out, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
 func TestEncryptedSuite(t *testing.T) {
 	s := s3d.Start(t, false)
-	id, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
+	id := crypttest.Identity(t)
 	targettest.Suite(t, func(t *testing.T) (target.Target, fs.FS) {
 		c, path := config(t, s)
-		return crypt.NewTarget(connect(t, c), []age.Recipient{id.Recipient()}), seen{os.DirFS(path), t, id}
+		return crypt.NewTarget(connect(t, c), []age.Recipient{id.Recipient()}), crypttest.Seen{FS: os.DirFS(path), ID: id}
 	}, targettest.Traces, targettest.Modes, targettest.Rewriting, targettest.Rereading, targettest.Space, targettest.Listing)
-}
-
-// seen shows what the private key makes of the files.
-type seen struct {
-	fs.FS
-	t  *testing.T
-	id age.Identity
-}
-
-func (s seen) ReadFile(name string) ([]byte, error) {
-	b, err := fs.ReadFile(s.FS, name)
-	if err != nil {
-		return nil, err
-	}
-	r, err := age.Decrypt(bytes.NewReader(b), s.id)
-	if err != nil {
-		s.t.Errorf("%s: %v", name, err)
-		return nil, err
-	}
-	return io.ReadAll(r)
 }

@@ -1,7 +1,6 @@
 package sshtarget_test
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"filippo.io/age"
 	"github.com/gokdump/gokdump/capture"
 	"github.com/gokdump/gokdump/capture/crypt"
+	"github.com/gokdump/gokdump/capture/crypt/crypttest"
 	"github.com/gokdump/gokdump/capture/internal/synth"
 	"github.com/gokdump/gokdump/capture/plan"
 	"github.com/gokdump/gokdump/capture/target"
@@ -18,10 +18,7 @@ import (
 
 // What is encrypted goes both ways; by cat it is a flattened stream inside.
 func TestCaptureEncrypted(t *testing.T) {
-	id, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
+	id := crypttest.Identity(t)
 	for name, opt := range map[string]sshd.Options{"vmcore": {}, "vmcore.flat": {NoSFTP: true}} {
 		t.Run(name, func(t *testing.T) {
 			s := sshd.Start(t, opt)
@@ -42,7 +39,7 @@ func TestCaptureEncrypted(t *testing.T) {
 			}
 			dir := filepath.Join(path, rep.Dir)
 			wantFiles(t, dir, "README.txt report.json vmcore-dmesg.txt.age "+name+".age")
-			dump := plain(t, filepath.Join(dir, name+".age"), id)
+			dump := crypttest.Plain(t, filepath.Join(dir, name+".age"), id)
 			if opt.NoSFTP {
 				dump = unflatten(t, dump)
 				text := read(t, filepath.Join(dir, capture.ReadmeName))
@@ -53,26 +50,4 @@ func TestCaptureEncrypted(t *testing.T) {
 			opens(t, dump, rep)
 		})
 	}
-}
-
-func plain(t *testing.T, path string, id age.Identity) string {
-	t.Helper()
-	in, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	r, err := age.Decrypt(in, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := filepath.Join(t.TempDir(), "plain")
-	if err := os.WriteFile(out, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return out
 }
