@@ -21,8 +21,8 @@ type Crash struct {
 
 // Loop tells whether a crash is one of a loop, and why; "" if not. dumps are those
 // of [List]. Where the clock is of no use, the time that has passed is taken for what
-// the kernels ran that crashed since, which is at the most too short. A crash of which
-// nothing is known is none of a loop: the dump is worth more than the room.
+// the kernels ran that crashed since, which is at the most too short. Where that is not
+// known of one of them, it is no loop: the dump is worth more than the room.
 func (g Guard) Loop(c Crash, dumps []Dump) string {
 	if g.Dumps <= 0 || g.Within <= 0 || c.Uptime > g.Within {
 		return ""
@@ -50,11 +50,12 @@ func elapsed(c Crash, dumps []Dump) (time.Duration, string) {
 	sum, known := c.Uptime, c.Uptime > 0
 	trust := !c.Time.Before(sane)
 	for i, d := range dumps {
-		if !d.Reported || d.CrashTime.Before(sane) || d.CrashTime.After(c.Time) {
+		// Of a capture that died nothing is known; the clock does not need it.
+		if d.Reported && (d.CrashTime.Before(sane) || d.CrashTime.After(c.Time)) {
 			trust = false
 		}
 		if i > 0 {
-			sum += d.Uptime
+			sum, known = sum+d.Uptime, known && d.Uptime > 0
 		}
 	}
 	if trust {

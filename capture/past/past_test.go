@@ -295,6 +295,9 @@ func TestLoop(t *testing.T) {
 		{"clock at 1970, a loop", Crash{old, 5 * time.Minute}, []Dump{at1970(9, whole), at1970(9, whole), at1970(9, whole)}, "how long the kernels ran"},
 		{"clock at 1970, no loop", Crash{old, 5 * time.Minute}, []Dump{at1970(9, whole), at1970(50, log), at1970(9, whole), at1970(9, whole)}, ""},
 		{"clock at 1970, uptime unknown", Crash{old, 0}, []Dump{at1970(9, whole), at1970(9, whole), at1970(9, whole)}, ""},
+		{"clock at 1970, a report without uptime", Crash{old, 5 * time.Minute}, []Dump{at1970(9, whole), at1970(0, whole), at1970(9, whole)}, ""},
+		{"a capture died", Crash{now, time.Minute}, []Dump{ago(30, 5, whole), ago(20, 5, whole), dead, ago(10, 5, whole)}, "3 dumps within 30m0s (by the clock)"},
+		{"clock at 1970, a capture died", Crash{old, 5 * time.Minute}, []Dump{at1970(9, whole), at1970(9, whole), dead, at1970(9, whole)}, ""},
 		{"clock went back", Crash{now.Add(-time.Hour), time.Minute}, []Dump{ago(30, 5, whole), ago(20, 5, whole), ago(10, 5, whole)}, "3 dumps within 11m0s"},
 	} {
 		got := g.Loop(tt.crash, tt.dumps)

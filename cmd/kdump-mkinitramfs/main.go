@@ -51,8 +51,10 @@ Flags of presign, which is for whoever has the key:
 
 The file /etc/kdump.conf takes: ext4|xfs|btrfs UUID=...|LABEL=...|PARTUUID=...|PARTLABEL=...|/dev/...,
 btrfs ... subvol=NAME, raw PARTUUID=...|PARTLABEL=...|/dev/...,
-nfs HOST:/EXPORT, nfs_version, nfs_options, network, vlan, bond, route, nameserver, path, level, codec,
-core_collector makedumpfile, failure_action, final_action, extra_modules, host, timeout.
+nfs HOST:/EXPORT, nfs_version, nfs_options, ssh USER@HOST, ssh_port, sshkey, ssh_known_hosts,
+s3 https://HOST/BUCKET, s3_credentials, s3_region, s3_ca, s3_style, network, vlan, bond, route, nameserver,
+path, level, codec, core_collector makedumpfile, failure_action, final_action, extra_modules, host, timeout,
+recipient, notify, notify_ca, notify_token, keep, keep_free, loop_guard; see kdump.conf(5).
 Without a target in it, dumps go to the file system of this host that holds path (/var/crash).
 
 Exit codes:
