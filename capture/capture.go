@@ -54,6 +54,9 @@ type Config struct {
 	// Event, if not nil, hears of steps and progress, from one goroutine at a
 	// time.
 	Event func(Event)
+	// LastLog, if not nil, is given the end of the crashed kernel's log, whole lines,
+	// some tens of KiB at most, where it is given to Event for want of a Target.
+	LastLog func(text []byte)
 	// Encrypt, if not nil, makes a directory of the target one whose files only
 	// some can read. The dump and the crashed kernel's log go there. Without it
 	// they would be readable, so an error of it means that neither is saved. The

@@ -12,8 +12,11 @@ import (
 )
 
 // consoleLines is how many of the log's last lines a watcher gets when there is
-// no target to save the log to.
-const consoleLines = 60
+// no target to save the log to, lastLines how many of them Config.LastLog gets.
+const (
+	consoleLines = 60
+	lastLines    = 400
+)
 
 // saveLog reads the crashed kernel's log and writes it to the target. It needs
 // address translation only, so no trouble with pages or their filter costs it.
@@ -96,12 +99,16 @@ func uptime(log *dmesg.Log) float64 {
 // showLog gives the end of the log to whoever watches: with nowhere to write
 // to, the console is all there is.
 func (r *run) showLog(log *dmesg.Log) error {
-	t := tail{max: consoleLines}
+	t := tail{max: lastLines}
 	if err := log.WriteText(&t); err != nil {
 		return err
 	}
-	r.say("the last %d lines of the crashed kernel's log:", len(t.lines))
-	for _, l := range t.lines {
+	if r.cfg.LastLog != nil {
+		r.cfg.LastLog([]byte(strings.Join(t.lines, "\n") + "\n"))
+	}
+	shown := t.lines[max(0, len(t.lines)-consoleLines):]
+	r.say("the last %d lines of the crashed kernel's log:", len(shown))
+	for _, l := range shown {
 		r.say("%s", l)
 	}
 	return nil

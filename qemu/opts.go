@@ -35,6 +35,9 @@ type Opts struct {
 	Accel Accel
 	// Drives become /dev/vda, /dev/vdb and so on, unless they name another bus.
 	Drives []Drive
+	// EFIVars is the variable store of the machine's EFI firmware, see [MakeEFIVars];
+	// empty means a machine with a BIOS.
+	EFIVars string
 	// Reboot lets a guest that resets the machine boot again. Without it, a
 	// reset ends the machine as if it had powered off.
 	Reboot bool
@@ -184,6 +187,11 @@ func (o *Opts) Args() ([]string, error) {
 		args = append(args, "-initrd", o.Initrd)
 	}
 	args = append(args, "-append", strings.TrimSpace(console+" "+o.Append))
+	if o.EFIVars != "" {
+		args = append(args,
+			"-drive", "if=pflash,unit=0,format=raw,readonly=on,file="+efiCode,
+			"-drive", "if=pflash,unit=1,format=raw,cache=unsafe,file="+comma(o.EFIVars))
+	}
 	for i, d := range o.Drives {
 		path := comma(d.Path)
 		if d.Faults != "" {

@@ -22,6 +22,10 @@ const (
 	// logLimit is how long the crashed kernel's log may take to reach the
 	// console when there is no target.
 	logLimit = 60 * time.Second
+	// firmwareLimit is how long it may take to leave that in the firmware.
+	firmwareLimit = 20 * time.Second
+	// lastLimit is both.
+	lastLimit = logLimit + firmwareLimit + killLimit
 	// notifyLimit is how long posting the report may take, with all attempts.
 	notifyLimit = 90 * time.Second
 	// killLimit is waited beyond a deadline before the next harder measure.
@@ -39,7 +43,7 @@ func whole(p *plan.Plan) time.Duration {
 	if p.Network != nil {
 		each += p.Network.Deadlines.Whole()
 	}
-	return startLimit + d.Device.Duration() + time.Duration(max(len(p.Targets), 1))*each + logLimit + 2*killLimit
+	return startLimit + d.Device.Duration() + time.Duration(max(len(p.Targets), 1))*each + lastLimit + 2*killLimit
 }
 
 // ending is the longest that the end may take in good order.

@@ -92,6 +92,7 @@ func goodWorker(p *paper) *worker {
 		encrypt: func(to []string) func(target.Target) (target.Target, error) {
 			return func(target.Target) (target.Target, error) { return nil, errTest }
 		},
+		lastLog:    func(context.Context, []byte, time.Time) (string, error) { return "", nil },
 		post:       func(context.Context, *plan.Notify, *capture.Report, target.Target) error { return nil },
 		captureLog: func() []byte { return []byte("log") },
 		finish:     time.Hour,

@@ -33,6 +33,8 @@ type verdict struct {
 	// Late: the deadline of the whole capture passed, which another target
 	// would not change.
 	Late bool `json:"late,omitempty"`
+
+	logged bool // the target has the crashed kernel's log; for the worker itself
 }
 
 // failed is the verdict of a step that could not be done.

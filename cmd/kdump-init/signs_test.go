@@ -43,7 +43,7 @@ func TestVerdictString(t *testing.T) {
 		want string
 	}{
 		{verdict{Result: capture.Complete, Dir: "d", Target: "/mnt/c"}, "the dump is complete, in /mnt/c/d"},
-		{verdict{capture.Partial, "write", "full", "d", "/mnt/c", false}, `partial at step "write": full (what was saved is in /mnt/c/d)`},
+		{verdict{Result: capture.Partial, Step: "write", Error: "full", Dir: "d", Target: "/mnt/c"}, `partial at step "write": full (what was saved is in /mnt/c/d)`},
 		{failed("mount target", errTest), `failed at step "mount target": broken on purpose`},
 	} {
 		if got := tt.v.String(); got != tt.want {

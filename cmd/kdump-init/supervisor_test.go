@@ -109,7 +109,9 @@ func TestSupervise(t *testing.T) {
 		text string   // on the console
 	}{
 		{"complete", func(m *system) { m.proc.leave(good) }, []string{quiesce, "poweroff"}, "the dump is complete, in /mnt/c/d"},
-		{"partial", func(m *system) { m.proc.leave(verdict{capture.Partial, "write", "full", "d", "/mnt/c", false}) },
+		{"partial", func(m *system) {
+			m.proc.leave(verdict{Result: capture.Partial, Step: "write", Error: "full", Dir: "d", Target: "/mnt/c"})
+		},
 			[]string{quiesce, "halt"}, `partial at step "write": full`},
 		{"complete with an error", func(m *system) { m.proc.leave(verdict{Result: capture.Complete, Error: "report not written"}) },
 			[]string{quiesce, "halt"}, "failure action: halt"},
@@ -228,7 +230,7 @@ func (badPower) Quiesce(context.Context, string) error { panic("driver") }
 func TestWholeDeadline(t *testing.T) {
 	m := newSystem()
 	d := &m.plan.Deadlines
-	d.Device, d.Mount, d.Capture = -plan.Seconds(startLimit+finishLimit+logLimit+2*killLimit)/2, 0, ms
+	d.Device, d.Mount, d.Capture = -plan.Seconds(startLimit+finishLimit+lastLimit+2*killLimit)/2, 0, ms
 	m.proc.signs <- sign{Step: "write", Within: 3600} // alive, but for too long
 	m.s.run()
 	if !strings.Contains(m.String(), "took longer than 1ms") || m.did[len(m.did)-1] != "halt" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gokdump/gokdump/capture"
@@ -98,6 +99,9 @@ func judge(o outcome, t target.Target) verdict {
 		return failed(stepCapture, o.err)
 	}
 	v := verdict{Result: o.rep.Result, Step: o.rep.FailedStep, Error: o.rep.Error, Dir: o.rep.Dir, Target: t.String()}
+	for _, f := range o.rep.Files {
+		v.logged = v.logged || strings.HasPrefix(f.Name, capture.LogName)
+	}
 	if o.err != nil {
 		if v.saved() {
 			v.Result = capture.Partial

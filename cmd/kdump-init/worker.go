@@ -39,6 +39,9 @@ type worker struct {
 	encrypt func(recipients []string) func(target.Target) (target.Target, error)
 	// post posts a report and notes that in the target, if that can be.
 	post func(context.Context, *plan.Notify, *capture.Report, target.Target) error
+	// lastLog saves the end of the crashed kernel's log where neither a disk nor a
+	// network is needed, and says where that is.
+	lastLog func(ctx context.Context, text []byte, crashed time.Time) (where string, err error)
 	// captureLog gives the text of capture.log.
 	captureLog func() []byte
 	// finish is finishLimit; tests have less patience.
@@ -69,13 +72,13 @@ func (w *worker) attempt() verdict {
 	p, err := w.readPlan()
 	if err != nil {
 		w.report(stepPlan, err)
-		w.logToConsole(fallbackPlan())
+		w.logElsewhere(fallbackPlan())
 		return failed(stepPlan, err)
 	}
 	w.loadModules(p)
 	var best verdict
 	var tried []string
-	opened := false // a capture that ran has shown what it could
+	logged := false // some target has the log
 	for ; w.at < len(p.Targets); w.at++ {
 		t, step, err := w.prepare(p)
 		var v verdict
@@ -83,8 +86,8 @@ func (w *worker) attempt() verdict {
 			w.report(step, err)
 			v = failed(step, err)
 		} else {
-			opened = true
 			v = w.runCapture(p, t, tried)
+			logged = logged || v.logged
 			t.Close()
 		}
 		if best.Result == "" || better(v, best) {
@@ -98,9 +101,9 @@ func (w *worker) attempt() verdict {
 			w.log.Warnf("%v; now the next target", v)
 		}
 	}
-	if !opened {
-		w.at--
-		w.logToConsole(p)
+	w.at--
+	if !logged {
+		w.logElsewhere(p)
 	}
 	return best
 }
@@ -165,29 +168,60 @@ func (w *worker) prepare(p *plan.Plan) (t target.Target, step string, err error)
 	return t, step, err
 }
 
-// logToConsole shows the end of the crashed kernel's log when there is no place
-// for it.
-func (w *worker) logToConsole(p *plan.Plan) {
+// logElsewhere shows the end of the crashed kernel's log, and leaves it in the
+// machine's firmware, when no target has it.
+func (w *worker) logElsewhere(p *plan.Plan) {
 	w.sign("show log", logLimit)
-	w.log.Infof("there is no target; the end of the crashed kernel's log follows")
+	w.log.Infof("no target has the log; the end of the crashed kernel's log follows")
 	ctx, cancel := context.WithTimeoutCause(context.Background(), logLimit, errors.New("took too long"))
 	defer cancel()
 	reports := make(chan *capture.Report, 1)
+	texts := make(chan []byte, 1)
 	err := boot.Within(ctx, "show log", func() error {
 		// Its error says that nothing was saved: that is known.
-		cfg := capture.Config{Core: corePath, Plan: p, Event: w.events(nil)}
+		cfg := capture.Config{Core: corePath, Plan: p, Event: w.events(nil), LastLog: func(text []byte) { texts <- text }}
 		w.rules(p, &cfg)
 		rep, _ := w.capture(ctx, cfg)
 		reports <- rep
 		return nil
 	})
-	select {
-	case rep := <-reports:
-		w.tell(p, rep, nil)
-	default:
-	}
 	if err != nil {
 		w.report("show log", err)
+	}
+	crashed := time.Now()
+	var rep *capture.Report
+	select {
+	case rep = <-reports:
+	default:
+	}
+	if rep != nil {
+		crashed = rep.CrashTime
+	}
+	select {
+	case text := <-texts:
+		w.saveLast(text, crashed)
+	default:
+	}
+	if rep != nil {
+		w.tell(p, rep, nil)
+	}
+}
+
+// saveLast leaves text in the machine's firmware. A call into that may hang.
+func (w *worker) saveLast(text []byte, crashed time.Time) {
+	const step = "save log to the firmware"
+	w.sign(step, firmwareLimit+killLimit)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), firmwareLimit, fmt.Errorf("waited for %v", firmwareLimit))
+	defer cancel()
+	err := boot.Within(ctx, step, func() error {
+		where, err := w.lastLog(ctx, text, crashed)
+		if where != "" {
+			w.log.Infof("the end of the crashed kernel's log is in %s", where)
+		}
+		return err
+	})
+	if err != nil {
+		w.log.Warnf("%s: %v", step, err)
 	}
 }
 

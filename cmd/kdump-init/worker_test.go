@@ -122,12 +122,12 @@ func TestWorkerTargets(t *testing.T) {
 			}
 			tried := 0
 			w.capture = func(_ context.Context, cfg capture.Config) (*capture.Report, error) {
+				if cfg.Target == nil {
+					return nil, errTest
+				}
 				tried++
 				if cfg.TargetName == pl.Targets[0].String() {
 					return tt.first()
-				}
-				if cfg.Target == nil {
-					return nil, errTest
 				}
 				if len(cfg.Warnings) != 1 || !strings.Contains(cfg.Warnings[0], "UUID=aa") {
 					t.Errorf("the second target's report is told %q", cfg.Warnings)
@@ -153,6 +153,48 @@ func TestWorkerFlavour(t *testing.T) {
 	}
 }
 
+// What no target has goes to the firmware: also where a target was there and did not
+// take the log.
+func TestWorkerLastLog(t *testing.T) {
+	crashed := time.Unix(1_700_000_000, 0)
+	for name, tt := range map[string]struct {
+		capture *capture.Report // with a target
+		text    string          // without one
+		want    string
+	}{
+		"log saved":     {&capture.Report{Result: capture.Partial, Dir: "d", Files: []capture.File{{Name: capture.LogName + capture.EncryptedSuffix}}}, "log", ""},
+		"log not saved": {&capture.Report{Result: capture.Failed, Dir: "d"}, "log", "log"},
+		"not opened":    {nil, "log", "log"},
+		"secret":        {nil, "", ""},
+	} {
+		var p paper
+		w := goodWorker(&p)
+		if tt.capture == nil {
+			w.open[plan.KindFS] = func(r request) (target.Target, error) { r.step(stepMount, time.Second); return nil, errTest }
+		}
+		w.capture = func(_ context.Context, cfg capture.Config) (*capture.Report, error) {
+			if cfg.Target != nil {
+				return tt.capture, errTest
+			}
+			if tt.text != "" {
+				cfg.LastLog([]byte(tt.text))
+			}
+			return &capture.Report{Result: capture.Failed, CrashTime: crashed}, errTest
+		}
+		got := ""
+		w.lastLog = func(_ context.Context, text []byte, at time.Time) (string, error) {
+			if got = string(text); !at.Equal(crashed) {
+				t.Errorf("%s: crashed at %v", name, at)
+			}
+			return "the firmware", errTest
+		}
+		w.run()
+		if got != tt.want || (tt.want != "") != strings.Contains(p.String(), "log is in the firmware") {
+			t.Errorf("%s: the firmware has %q, want %q: %s", name, got, tt.want, p.String())
+		}
+	}
+}
+
 func TestWorkerModulesFail(t *testing.T) {
 	for _, load := range []func(context.Context, []plan.Module) error{
 		func(context.Context, []plan.Module) error { return errTest },
@@ -167,6 +209,16 @@ func TestWorkerModulesFail(t *testing.T) {
 	}
 }
 
+// toTarget is a capture that waits when it has a target.
+func toTarget(wait func(context.Context)) func(context.Context, capture.Config) (*capture.Report, error) {
+	return func(ctx context.Context, cfg capture.Config) (*capture.Report, error) {
+		if cfg.Target != nil {
+			wait(ctx)
+		}
+		return nil, context.Cause(ctx)
+	}
+}
+
 func TestWorkerDeadlines(t *testing.T) {
 	hang := make(chan struct{})
 	defer close(hang)
@@ -176,21 +228,15 @@ func TestWorkerDeadlines(t *testing.T) {
 	}{
 		{"stall", stepCapture, `deadline "stall": no progress for 1ms`, func(w *worker, p *plan.Plan) {
 			p.Deadlines.Stall = ms
-			w.capture = func(ctx context.Context, _ capture.Config) (*capture.Report, error) {
-				<-ctx.Done()
-				return nil, context.Cause(ctx)
-			}
+			w.capture = toTarget(func(ctx context.Context) { <-ctx.Done() })
 		}},
 		{"capture", stepCapture, `deadline "capture" of 1ms`, func(w *worker, p *plan.Plan) {
 			p.Deadlines.Capture = ms
-			w.capture = func(ctx context.Context, _ capture.Config) (*capture.Report, error) {
-				<-ctx.Done()
-				return nil, context.Cause(ctx)
-			}
+			w.capture = toTarget(func(ctx context.Context) { <-ctx.Done() })
 		}},
 		{"capture does not end", stepCapture, "1ms later it had not ended", func(w *worker, p *plan.Plan) {
 			p.Deadlines.Stall, w.finish = ms, time.Millisecond
-			w.capture = func(context.Context, capture.Config) (*capture.Report, error) { <-hang; return nil, nil }
+			w.capture = toTarget(func(context.Context) { <-hang })
 		}},
 		{"log on console", stepMount, errTest.Error(), func(w *worker, _ *plan.Plan) {
 			w.open[plan.KindFS] = func(r request) (target.Target, error) { r.step(stepMount, time.Second); return nil, errTest }
@@ -221,6 +267,9 @@ func TestProgressHoldsStall(t *testing.T) {
 		w.readPlan = func() (*plan.Plan, error) { return pl, nil }
 		moved := false
 		w.capture = func(ctx context.Context, cfg capture.Config) (*capture.Report, error) {
+			if cfg.Target == nil {
+				return nil, errTest
+			}
 			var g capture.Progress
 			for g.Total = 100; g.Done < 40; g.Done++ {
 				if ctx.Err() != nil {
@@ -288,9 +337,9 @@ func TestJudge(t *testing.T) {
 		o    outcome
 		want verdict
 	}{
-		"complete":     {outcome{&capture.Report{Result: capture.Complete, Dir: "d"}, nil}, verdict{capture.Complete, "", "", "d", "/mnt/crash", false}},
-		"contradicted": {outcome{&capture.Report{Result: capture.Complete, Dir: "d"}, errTest}, verdict{capture.Partial, stepCapture, errTest.Error(), "d", "/mnt/crash", false}},
-		"partial":      {outcome{&capture.Report{Result: capture.Partial, FailedStep: "write", Error: "full"}, errTest}, verdict{capture.Partial, "write", "full", "", "/mnt/crash", false}},
+		"complete":     {outcome{&capture.Report{Result: capture.Complete, Dir: "d", Files: []capture.File{{Name: capture.LogName}}}, nil}, verdict{Result: capture.Complete, Dir: "d", Target: "/mnt/crash", logged: true}},
+		"contradicted": {outcome{&capture.Report{Result: capture.Complete, Dir: "d"}, errTest}, verdict{Result: capture.Partial, Step: stepCapture, Error: errTest.Error(), Dir: "d", Target: "/mnt/crash"}},
+		"partial":      {outcome{&capture.Report{Result: capture.Partial, FailedStep: "write", Error: "full"}, errTest}, verdict{Result: capture.Partial, Step: "write", Error: "full", Target: "/mnt/crash"}},
 		"nothing":      {outcome{}, verdict{Result: capture.Failed, Step: stepCapture, Error: "the capture gave no report"}},
 	} {
 		if got := judge(tt.o, place{}); got != tt.want {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -11,6 +12,15 @@ import (
 	"github.com/gokdump/gokdump/initramfs/boot"
 	"golang.org/x/sys/unix"
 )
+
+// toFirmware leaves text in EFI variables, where pstore finds it after the reboot.
+func toFirmware(ctx context.Context, text []byte, crashed time.Time) (string, error) {
+	n, err := boot.EFILog{}.Save(ctx, text, crashed)
+	if n == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("%d EFI variables: after the reboot pstore shows them as dmesg-efi-*", n), err
+}
 
 // workerMain is the worker process on the real machine. Its exit status says
 // nothing: the verdict is a sign. first is the target to begin with.
@@ -43,6 +53,7 @@ func workerMain(first int) int {
 			return encrypter(to, log)
 		},
 		post:       net.post,
+		lastLog:    toFirmware,
 		captureLog: func() []byte { return log.CaptureLog(boot.Kmsg) },
 		finish:     finishLimit,
 	}

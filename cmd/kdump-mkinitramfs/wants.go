@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -59,6 +60,9 @@ func (m *machine) wants(ctx context.Context, f *flags, tree *modules.Tree, p *pl
 	}
 	for _, e := range extra {
 		w = append(w, modules.Want{Name: e, For: "extra_modules"})
+	}
+	if _, err := os.Stat("/sys/firmware/efi"); err == nil && m.running != "" {
+		w = append(w, modules.Want{Name: "efivarfs", For: "the log where no target takes it", Optional: true})
 	}
 	if m.running != "" {
 		chain, err := drivers.Host{}.Watchdog()

@@ -40,6 +40,8 @@ type Host struct {
 	Fetch string
 	// Fill is the memory that is used; the zero value means four workers of 8 MiB.
 	Fill script.Fill
+	// EFI makes it a machine with EFI firmware, whose variables outlive a reset.
+	EFI bool
 	// ArmFlags are further arguments of kdump-arm load.
 	ArmFlags []string
 }
@@ -108,9 +110,17 @@ func (l *Lab) RunHost(ctx context.Context, dir string, h Host) (*Outcome, error)
 	if err := l.writeGuest(initrd, todo, virtioDisk("ext4"), nil); err != nil {
 		return o, err
 	}
+	vars := ""
+	if h.EFI {
+		vars = filepath.Join(dir, "efivars.img")
+		if err := qemu.MakeEFIVars(vars); err != nil {
+			return o, err
+		}
+	}
 	start := time.Now()
 	vm, err := qemu.Start(ctx, qemu.Opts{
-		Kernel: l.Kernel.Image, Initrd: initrd, Accel: l.Accel, Log: o.Log,
+		EFIVars: vars,
+		Kernel:  l.Kernel.Image, Initrd: initrd, Accel: l.Accel, Log: o.Log,
 		Append: "crashkernel=" + DefaultReserve + " panic=30",
 		Drives: drives, Reboot: true, Timeout: 2 * qemu.DefaultTimeout, // two boots
 	})
