@@ -138,6 +138,11 @@ func (c *Config) after(p *plan.Plan) {
 // ImageFiles are the files that the image of a plan made from c needs.
 func (c *Config) ImageFiles(p *plan.Plan) []ImageFile {
 	all := append(slices.Clone(c.Files), ImageFile{notifyCA, c.Notify.CA}, ImageFile{notifyToken, c.Notify.Token})
+	for _, name := range p.Files {
+		if strings.HasPrefix(name, luksFile) {
+			all = append(all, ImageFile{name, c.LUKSKey})
+		}
+	}
 	return slices.DeleteFunc(all, func(f ImageFile) bool { return !slices.Contains(p.Files, f.Name) })
 }
 

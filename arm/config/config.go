@@ -24,6 +24,7 @@
 //	timeout device|mount|stall|capture|reboot|link|address|route DURATION
 //	recipient age1… | ssh-ed25519 … | ssh-rsa …   encrypt log and dump to this public
 //	                            key; any number
+//	luks_key FILE               the key file of the encrypted volumes (LUKS) that targets lie on
 //	notify URL                  post the report there; notify_ca FILE, notify_token FILE
 //	keep N, keep_free SIZE      remove old dumps after a new one that is whole
 //	loop_guard N DURATION|off   save only the log after N dumps within that time
@@ -119,6 +120,9 @@ type Config struct {
 	DNS []netip.Addr
 	// Recipients are the public keys that log and dump are encrypted to.
 	Recipients []string
+	// LUKSKey is the path of the key file that opens the LUKS volumes which targets lie
+	// on; empty means that there is none.
+	LUKSKey string
 	// Notify is where the report is posted; the zero value is nowhere.
 	Notify Notify
 	// Keep is the rule for old dumps, LoopGuard the one against crash loops; nil

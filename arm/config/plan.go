@@ -106,6 +106,9 @@ func (c *Config) Plan(host Host) (*plan.Plan, error) {
 			return nil, err
 		}
 	}
+	if err := c.unlock(p); err != nil {
+		return nil, err
+	}
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}

@@ -37,6 +37,7 @@ func words() map[string]word {
 		"host":            {"NAME", "", (*parser).host},
 		"timeout":         {"NAME DURATION", "timeout", (*parser).timeout},
 		"recipient":       {"age1… | ssh-ed25519 … | ssh-rsa …", "recipient", (*parser).recipient},
+		"luks_key":        {"FILE", "", (*parser).luksKey},
 		"notify":          {"URL", "", (*parser).notify},
 		"notify_ca":       {"FILE", "", (*parser).notifyFile},
 		"notify_token":    {"FILE", "", (*parser).notifyFile},
@@ -143,6 +144,12 @@ func (p *parser) modules(_, value string) {
 }
 
 const moduleChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+func (p *parser) luksKey(word, value string) {
+	if v, ok := p.filePath(word, value); ok {
+		p.cfg.LUKSKey = v
+	}
+}
 
 func (p *parser) host(_, value string) {
 	if strings.ContainsAny(value, "/ \t") || value == "." || value == ".." || len(value) > 64 {

@@ -34,9 +34,9 @@ const (
 
 // Layer is a device that is made of others: an array or a logical volume.
 type Layer struct {
-	// Kind is [LayerMD] or [LayerLVM].
+	// Kind is [LayerMD], [LayerLVM] or [LayerLUKS].
 	Kind string `json:"kind"`
-	// UUID is the array's, as blkid(8) prints it, or the logical volume's: 32
+	// UUID is the array's or the LUKS volume's, as blkid(8) prints it, or the logical volume's: 32
 	// characters without dashes.
 	UUID string `json:"uuid"`
 	// Group is the id of the logical volume's group, 32 characters without dashes.
@@ -47,12 +47,29 @@ type Layer struct {
 	// tells a member from all others, as initramfs/assemble has it. Without one of
 	// these an array is not started, since what is left may be outdated.
 	Members []string `json:"members,omitempty"`
+	// Crypt is what opens a LUKS volume; nil for others.
+	Crypt *Crypt `json:"crypt,omitempty"`
+}
+
+// Crypt is what dm-crypt must be told of a LUKS volume.
+type Crypt struct {
+	// Cipher is in dm-crypt's words: aes-xts-plain64.
+	Cipher string `json:"cipher"`
+	// Key is the name of the file, one of [Plan.Files], with the volume's key.
+	Key string `json:"key"`
+	// Offset is where the encrypted data begins, in sectors of 512 bytes; Tweak is
+	// the number that its first sector has for the cipher.
+	Offset uint64 `json:"offset"`
+	Tweak  uint64 `json:"tweak,omitempty"`
+	// SectorSize is what is encrypted at a time, in bytes: 512 to 4096.
+	SectorSize int `json:"sector_size"`
 }
 
 // The kinds of a layer.
 const (
-	LayerMD  = "md"
-	LayerLVM = "lvm"
+	LayerMD   = "md"
+	LayerLVM  = "lvm"
+	LayerLUKS = "luks"
 )
 
 // MaxLayers bounds how many devices may lie on each other.
@@ -84,13 +101,23 @@ func (d Device) String() string {
 
 // String names the layer for people.
 func (l Layer) String() string {
-	if l.Kind == LayerMD {
+	switch l.Kind {
+	case LayerMD:
 		return "array " + l.Name
+	case LayerLUKS:
+		return "encrypted volume " + l.Name
 	}
 	return "logical volume " + l.Name
 }
 
-func (d Device) validate(bad complaint) {
+func (c *Crypt) validate(l Layer, p *Plan, bad complaint) {
+	if c.Cipher == "" || strings.ContainsAny(c.Cipher, " \t\n") || c.SectorSize < 512 || c.SectorSize > 4096 || c.SectorSize&(c.SectorSize-1) != 0 {
+		bad("%s: cipher %q, sectors of %d bytes", l, c.Cipher, c.SectorSize)
+	}
+	p.wantFile(l.String(), c.Key, bad)
+}
+
+func (d Device) validate(p *Plan, bad complaint) {
 	switch d.By {
 	case ByUUID, ByLabel, ByPartUUID, ByPartLabel:
 		if d.Value == "" {
@@ -120,6 +147,8 @@ func (d Device) validate(bad complaint) {
 	for i, l := range d.Layers {
 		switch {
 		case l.UUID != "" && l.Name != "" && (l.Kind == LayerLVM && l.Group != "" || l.Kind == LayerMD && len(l.Members) > 0):
+		case l.UUID != "" && l.Name != "" && l.Kind == LayerLUKS && l.Crypt != nil:
+			l.Crypt.validate(l, p, bad)
 		default:
 			bad("target device: layer %d (%q) is not said in full", i, l.Kind)
 		}

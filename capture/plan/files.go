@@ -12,7 +12,7 @@ const FileDir = "/files"
 // build tags of cmd/kdump-init.
 const (
 	FeatureRaw   = "raw"   // block devices without a file system
-	FeatureStack = "stack" // logical volumes and arrays
+	FeatureStack = "stack" // logical volumes, arrays and LUKS volumes
 	FeatureNet   = "net"   // the network, and NFS
 	FeatureSSH   = "ssh"
 	FeatureS3    = "s3"

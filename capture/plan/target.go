@@ -154,9 +154,9 @@ func (t Target) validate(p *Plan, bad complaint) {
 		if !slices.Contains(FSTypes(), t.FSType) {
 			bad("target file system %q is none of %s", t.FSType, strings.Join(FSTypes(), ", "))
 		}
-		t.Device.validate(bad)
+		t.Device.validate(p, bad)
 	case KindRaw:
-		t.Device.validate(bad)
+		t.Device.validate(p, bad)
 	case KindNFS:
 		server("nfs", t.NFS.Host, t.NFS.Addresses, bad)
 		if !cleanAbs(t.NFS.Export) {

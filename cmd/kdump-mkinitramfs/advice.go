@@ -45,7 +45,7 @@ func advice(err error) string {
 	case errors.As(err, &line):
 		return "correct the file; " + name + " --help lists the words that it takes"
 	case errors.As(err, &stack):
-		return "name a file system on a plain disk or partition in " + config.File
+		return "name a file system that is not on such a device in " + config.File
 	case errors.Is(err, blkid.ErrNotFound):
 		return "blkid lists the file systems of this host; name one by UUID= or LABEL="
 	case errors.Is(err, os.ErrPermission):

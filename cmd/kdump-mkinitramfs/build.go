@@ -102,7 +102,11 @@ func (p *program) build(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range ruleNotes(pl, files) {
+	unlocked, err := unlock(ctx, pl, files)
+	if err != nil {
+		return err
+	}
+	for _, n := range append(unlocked, ruleNotes(pl, files)...) {
 		p.say("note", n)
 	}
 	comp, err := m.compression(f.compress)

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
 	"strings"
 
 	"github.com/gokdump/gokdump/arm/config"
+	"github.com/gokdump/gokdump/capture/plan"
+	"github.com/gokdump/gokdump/initramfs/drivers"
 )
 
 // maxFile bounds a file that goes into the image, in bytes: keys and
@@ -24,6 +27,26 @@ func (m *machine) files(list []config.ImageFile) (map[string][]byte, error) {
 		read[f.Name] = data
 	}
 	return read, nil
+}
+
+// unlock puts the keys of LUKS volumes in the place of the key files that open them.
+func unlock(ctx context.Context, p *plan.Plan, files map[string][]byte) (notes []string, err error) {
+	done := map[string]bool{}
+	for _, t := range p.Targets {
+		for _, l := range t.Device.Layers {
+			if l.Kind != plan.LayerLUKS || done[l.UUID] {
+				continue
+			}
+			done[l.UUID] = true
+			key, err := drivers.Host{}.Unlock(ctx, l, files[l.Crypt.Key])
+			if err != nil {
+				return nil, withHint(fmt.Errorf("luks_key: %s: %w", l, err), "cryptsetup luksAddKey gives a volume another key file")
+			}
+			files[l.Crypt.Key] = key
+			notes = append(notes, fmt.Sprintf("the image holds the key of %s: whoever can read the image can read the volume", l))
+		}
+	}
+	return notes, nil
 }
 
 func (m *machine) file(name string) ([]byte, error) {

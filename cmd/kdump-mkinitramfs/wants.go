@@ -113,12 +113,17 @@ func (m *machine) diskWants(ctx context.Context, tree *modules.Tree, d plan.Devi
 func layerWants(d plan.Device) []modules.Want {
 	var w []modules.Want
 	for _, l := range d.Layers {
-		name := "dm_mod"
-		if l.Kind == plan.LayerMD {
-			name = "raid1"
+		names := []string{"dm_mod"}
+		switch l.Kind {
+		case plan.LayerMD:
+			names = []string{"raid1"}
+		case plan.LayerLUKS: // nothing loads an algorithm on demand
+			names = []string{"dm_crypt", "ecb", "xts", "crypto-aes"}
 		}
-		if x := (modules.Want{Name: name, For: l.String()}); !slices.Contains(w, x) {
-			w = append(w, x)
+		for _, name := range names {
+			if x := (modules.Want{Name: name, For: l.String()}); !slices.Contains(w, x) {
+				w = append(w, x)
+			}
 		}
 	}
 	return w

@@ -1,6 +1,6 @@
 // Package assemble puts together in the crash kernel what the dump's device is made
-// of: logical volumes, by way of the device mapper, and arrays, by way of the array
-// driver, without lvm2 and mdadm.
+// of: logical volumes and encrypted ones, by way of the device mapper, and arrays, by way of
+// the array driver, without lvm2, cryptsetup and mdadm.
 //
 // It owns the calls to both drivers and the decision when there is enough to start.
 // What a volume or an array consists of is read from the disks at that moment, never
@@ -41,6 +41,8 @@ type Builder struct {
 	Finder *blkid.Finder
 	// Sys and Dev are sysfs and devtmpfs; empty means /sys and /dev.
 	Sys, Dev string
+	// Files is where the image's files lie; empty means [plan.FileDir].
+	Files string
 	// Grace bounds the wait for an array's missing members: [DefaultGrace] when 0,
 	// and never more than a third of what the search's context leaves.
 	Grace time.Duration
@@ -52,6 +54,7 @@ type Builder struct {
 
 	// The drivers; nil for the kernel's. For tests.
 	linear func(name, uuid string, lines []Linear) error
+	crypt  func(name, uuid string, line dmLine) error
 	array  func(major, minor int, members []string) (string, error)
 }
 
@@ -88,8 +91,11 @@ func (b *Builder) Find(ctx context.Context, d plan.Device) (string, []blkid.Seen
 // layer gives the kernel's name of the device that l describes, and makes it when it
 // is not there.
 func (b *Builder) layer(l plan.Layer, seen []blkid.Seen) (string, error) {
-	if l.Kind == plan.LayerMD {
+	switch l.Kind {
+	case plan.LayerMD:
 		return b.md(l, seen)
+	case plan.LayerLUKS:
+		return b.luks(l, seen)
 	}
 	return b.lvm(l, seen)
 }
@@ -306,6 +312,8 @@ func (b *Builder) attribute(name, attr string) string {
 func (b *Builder) sys(elem ...string) string {
 	return filepath.Join(append([]string{cmp.Or(b.Sys, "/sys")}, elem...)...)
 }
+
+func (b *Builder) files() string { return cmp.Or(b.Files, plan.FileDir) }
 
 func (b *Builder) dev() string { return cmp.Or(b.Dev, "/dev") }
 

@@ -11,6 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// dmLine is a line of a device-mapper table.
+type dmLine struct {
+	start, length uint64 // sectors of the new device
+	target        string
+	params        string
+}
+
 // Linear is a line of a device-mapper table that maps sectors of 512 bytes to
 // another device.
 type Linear struct {
@@ -27,10 +34,20 @@ const (
 	dmControl = "mapper/control"
 	dmMajor   = 4 // of the interface's version; 4.0 has all that is used
 	dmBuffer  = 64 << 10
+
+	dmSecureData = 1 << 15 // DM_SECURE_DATA_FLAG: the kernel wipes its copy
 )
 
-// makeLinear makes a device of lines and activates it.
-func makeLinear(dev, name, uuid string, lines []Linear) (err error) {
+func makeLinear(dev, name, uuid string, lines []Linear) error {
+	table := make([]dmLine, len(lines))
+	for i, l := range lines {
+		table[i] = dmLine{l.Start, l.Length, "linear", fmt.Sprintf("%s %d", l.Device, l.Offset)}
+	}
+	return makeDevice(dev, name, uuid, table)
+}
+
+// makeDevice makes a device of lines and activates it.
+func makeDevice(dev, name, uuid string, lines []dmLine) (err error) {
 	f, err := os.OpenFile(filepath.Join(dev, dmControl), os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("device mapper: %w (is dm_mod in the image?)", err)
@@ -56,8 +73,9 @@ func makeLinear(dev, name, uuid string, lines []Linear) (err error) {
 }
 
 // dmCall does one call about the device called name.
-func dmCall(f *os.File, call uint, name, uuid string, lines []Linear) error {
+func dmCall(f *os.File, call uint, name, uuid string, lines []dmLine) error {
 	buf := make([]byte, dmBuffer)
+	defer clear(buf) // a table may hold a key
 	h := (*unix.DmIoctl)(unsafe.Pointer(&buf[0]))
 	h.Version = [3]uint32{dmMajor, 0, 0}
 	h.Data_size, h.Data_start = uint32(len(buf)), unix.SizeofDmIoctl
@@ -66,18 +84,17 @@ func dmCall(f *os.File, call uint, name, uuid string, lines []Linear) error {
 	}
 	copy(h.Name[:], name)
 	copy(h.Uuid[:], uuid)
-	h.Target_count = uint32(len(lines))
+	h.Target_count, h.Flags = uint32(len(lines)), dmSecureData
 	at := unix.SizeofDmIoctl
 	for _, l := range lines {
-		params := fmt.Sprintf("%s %d", l.Device, l.Offset)
-		size := (unix.SizeofDmTargetSpec + len(params) + 1 + 7) &^ 7
+		size := (unix.SizeofDmTargetSpec + len(l.params) + 1 + 7) &^ 7
 		if size > len(buf)-at {
 			return fmt.Errorf("%w: a table of %d lines", unix.E2BIG, len(lines))
 		}
 		spec := (*unix.DmTargetSpec)(unsafe.Pointer(&buf[at]))
-		spec.Sector_start, spec.Length, spec.Next = l.Start, l.Length, uint32(size)
-		copy(spec.Target_type[:], "linear")
-		copy(buf[at+unix.SizeofDmTargetSpec:], params)
+		spec.Sector_start, spec.Length, spec.Next = l.start, l.length, uint32(size)
+		copy(spec.Target_type[:], l.target)
+		copy(buf[at+unix.SizeofDmTargetSpec:], l.params)
 		at += size
 	}
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), uintptr(call), uintptr(unsafe.Pointer(&buf[0])))

@@ -46,13 +46,13 @@ func (e *StackedError) Error() string {
 	if e.Err != nil {
 		why = e.Err.Error()
 	}
-	return fmt.Sprintf("%s is %s%s, %s; dumps can go to a disk, a partition, a linear LVM volume or a RAID1", e.Name, e.Kind, over, why)
+	return fmt.Sprintf("%s is %s%s, %s; dumps can go to a disk, a partition, a linear LVM volume, a RAID1 or a LUKS volume", e.Name, e.Kind, over, why)
 }
 
 // Unwrap gives what cannot be done.
 func (e *StackedError) Unwrap() error { return e.Err }
 
-const kindCrypt = "an encrypted volume (LUKS)"
+const kindCrypt = "an encrypted volume"
 
 // Chain gives the drivers from the bus down to block device name (vda1), in the
 // order in which they found each other. A device that is made of others is a

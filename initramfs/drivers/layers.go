@@ -1,6 +1,7 @@
 package drivers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/gokdump/gokdump/capture/plan"
+	"github.com/gokdump/gokdump/initramfs/blkid"
+	"github.com/gokdump/gokdump/initramfs/luks"
 	"github.com/gokdump/gokdump/initramfs/lvm2"
 	"github.com/gokdump/gokdump/initramfs/mdraid"
 )
@@ -23,7 +26,7 @@ type Stack struct {
 
 // Stack takes the block device called name (dm-0) apart. The error is a *[StackedError]
 // when the crash kernel could not put it together again: it can linear logical volumes
-// of LVM, and RAID1.
+// of LVM, RAID1, and with its key a volume of LUKS.
 func (h Host) Stack(name string) (Stack, error) {
 	var s Stack
 	err := h.stack(&s, name, 0)
@@ -62,6 +65,8 @@ func (h Host) stack(s *Stack, name string, depth int) error {
 		l, err = h.arrayLayer(disk, below)
 	} else if uuid := line(filepath.Join(disk, "dm", "uuid")); strings.HasPrefix(uuid, "LVM-") {
 		l, err = h.volumeLayer(uuid, below)
+	} else if strings.HasPrefix(uuid, "CRYPT-LUKS") {
+		l, err = h.cryptLayer(disk, uuid, below)
 	} else {
 		return refuse(nil)
 	}
@@ -136,6 +141,46 @@ func (h Host) beneath(list []string, depth int) ([]string, error) {
 		out = append(out, more...)
 	}
 	return out, nil
+}
+
+// cryptLayer describes the LUKS volume with the device mapper's uuid, without its key.
+func (h Host) cryptLayer(disk, uuid string, below []string) (plan.Layer, error) {
+	l := plan.Layer{Kind: plan.LayerLUKS, Name: line(filepath.Join(disk, "dm", "name"))}
+	if len(below) != 1 {
+		return l, fmt.Errorf("on %d devices", len(below))
+	}
+	v, err := readAs(h, below[0], func(f *os.File, _ int64) (*luks.Volume, error) { return luks.Read(f) })
+	if err != nil {
+		return l, fmt.Errorf("%s: %w", below[0], err)
+	}
+	if !strings.Contains(uuid, "-"+strings.ReplaceAll(v.UUID, "-", "")+"-") {
+		return l, fmt.Errorf("%s holds another volume, %s", below[0], v.UUID)
+	}
+	l.UUID = v.UUID
+	l.Crypt = &plan.Crypt{Cipher: luks.Cipher, Offset: v.Offset, Tweak: v.Tweak, SectorSize: v.SectorSize}
+	return l, nil
+}
+
+// Unlock gives the key of a LUKS volume of this host, by the text of a key file.
+func (h Host) Unlock(ctx context.Context, l plan.Layer, secret []byte) ([]byte, error) {
+	f := &blkid.Finder{Sys: h.sys("class", "block"), Dev: h.dev()}
+	seen, err := f.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range seen {
+		if len(s.Infos) != 1 || s.Infos[0].Type != "crypto_LUKS" || s.Infos[0].UUID != l.UUID {
+			continue
+		}
+		return readAs(h, s.Name, func(f *os.File, _ int64) ([]byte, error) {
+			v, err := luks.Read(f)
+			if err != nil {
+				return nil, err
+			}
+			return v.Key(f, secret)
+		})
+	}
+	return nil, fmt.Errorf("%w: LUKS volume %s", blkid.ErrNotFound, l.UUID)
 }
 
 func (h Host) arrayLayer(disk string, below []string) (plan.Layer, error) {

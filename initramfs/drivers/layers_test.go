@@ -3,6 +3,7 @@ package drivers
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,6 +11,9 @@ import (
 	"testing"
 
 	"github.com/gokdump/gokdump/capture/plan"
+	"github.com/gokdump/gokdump/initramfs/blkid"
+	"github.com/gokdump/gokdump/initramfs/luks"
+	"github.com/gokdump/gokdump/initramfs/luks/lukstest"
 	"github.com/gokdump/gokdump/initramfs/lvm2/lvmtest"
 	"github.com/google/go-cmp/cmp"
 )
@@ -30,6 +34,16 @@ file sys/devices/virtual/block/dm-5/dm/uuid LVM-` + lvmtest.Group + lvmtest.Root
 link sys/devices/virtual/block/dm-6/slaves/vda1 sys/class/block/vda1
 file sys/devices/virtual/block/dm-6/dm/uuid LVM-` + lvmtest.Group + lvmtest.Stripes + `
 link sys/devices/virtual/block/dm-7/slaves/dm-5 sys/class/block/dm-5
+file sys/devices/virtual/block/dm-5/size 4096
+link sys/class/block/vdd sys/devices/pci0000:00/0000:00:01.0/04.0/virtio4/block/vdd
+file sys/devices/pci0000:00/0000:00:01.0/04.0/virtio4/block/vdd/size 32768
+link sys/class/block/dm-8 sys/devices/virtual/block/dm-8
+link sys/devices/virtual/block/dm-8/slaves/vdd sys/class/block/vdd
+file sys/devices/virtual/block/dm-8/dm/uuid CRYPT-LUKS2-22222222222233334444555555555555-vault
+file sys/devices/virtual/block/dm-8/dm/name vault
+link sys/class/block/dm-9 sys/devices/virtual/block/dm-9
+link sys/devices/virtual/block/dm-9/slaves/vdd sys/class/block/vdd
+file sys/devices/virtual/block/dm-9/dm/uuid CRYPT-LUKS2-99999999222233334444555555555555-vault
 file sys/devices/virtual/block/dm-7/dm/uuid CRYPT-LUKS2-x
 file sys/devices/virtual/block/md1/md/level raid1
 file sys/devices/virtual/block/md1/md/metadata_version 1.2
@@ -63,7 +77,7 @@ func raidMember(number byte) []byte {
 func stackedHost(t *testing.T) Host {
 	t.Helper()
 	h := fake(t, stackedMachine)
-	for name, b := range map[string][]byte{"vda1": lvmtest.Volume(t, "pv1"), "md1": lvmtest.Volume(t, "pv0"), "vdb": raidMember(1), "vdc": raidMember(2)} {
+	for name, b := range map[string][]byte{"vda1": lvmtest.Volume(t, "pv1"), "md1": lvmtest.Volume(t, "pv0"), "vdb": raidMember(1), "vdc": raidMember(2), "dm-5": make([]byte, 2<<20), "vdd": lukstest.Header(t, "two")} {
 		if err := os.WriteFile(filepath.Join(h.Dev, name), b, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -75,11 +89,13 @@ func TestStack(t *testing.T) {
 	h := stackedHost(t)
 	array := plan.Layer{Kind: plan.LayerMD, UUID: "05000000-0000-0000-0000-000000000000", Name: "md1", Members: []string{"01000000-0000-0000-0000-000000000000"}}
 	volume := plan.Layer{Kind: plan.LayerLVM, UUID: lvmtest.Root, Group: lvmtest.Group, Name: "vg-a/root"}
+	vault := plan.Layer{Kind: plan.LayerLUKS, UUID: lukstest.UUIDTwo, Name: "vault", Crypt: &plan.Crypt{Cipher: "aes-xts-plain64", Offset: 2048, SectorSize: 4096}}
 	for name, want := range map[string]Stack{
 		"vda1":  {Disks: []string{"vda1"}},
 		"md1":   {Layers: []plan.Layer{array}, Disks: []string{"vdb", "vdc"}},
 		"md1p1": {Layers: []plan.Layer{array}, Disks: []string{"vdb", "vdc"}},
 		"dm-5":  {Layers: []plan.Layer{array, volume}, Disks: []string{"vdb", "vdc", "vda1"}},
+		"dm-8":  {Layers: []plan.Layer{vault}, Disks: []string{"vdd"}},
 	} {
 		got, err := h.Stack(name)
 		if d := cmp.Diff(want, got); err != nil || d != "" {
@@ -87,12 +103,27 @@ func TestStack(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"dm-6": "2 stripes", "dm-7": "an encrypted volume (LUKS)", "md5": "raid5", "loop0": "a loop device", "dm-0": "part of another volume",
+		"dm-6": "2 stripes", "dm-7": "an encrypted volume on dm-5, dm-5: luks: no header", "dm-1": "it has no key", "dm-9": "another volume, " + lukstest.UUIDTwo, "md5": "raid5", "loop0": "a loop device", "dm-0": "part of another volume",
 	} {
 		_, err := h.Stack(name)
 		if e := (*StackedError)(nil); !errors.As(err, &e) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want a StackedError with %q", name, err, want)
 		}
+	}
+}
+
+func TestUnlock(t *testing.T) {
+	h := stackedHost(t)
+	l := plan.Layer{Kind: plan.LayerLUKS, UUID: lukstest.UUIDTwo, Name: "vault"}
+	if key, err := h.Unlock(t.Context(), l, []byte(lukstest.KeyFile)); err != nil || hex.EncodeToString(key) != lukstest.KeyTwo {
+		t.Errorf("%x, %v", key, err)
+	}
+	if key, err := h.Unlock(t.Context(), l, []byte("x")); !errors.Is(err, luks.ErrNoKey) {
+		t.Errorf("a wrong key file: %x, %v", key, err)
+	}
+	l.UUID = lukstest.UUIDOne
+	if key, err := h.Unlock(t.Context(), l, []byte(lukstest.KeyFile)); !errors.Is(err, blkid.ErrNotFound) {
+		t.Errorf("another volume: %x, %v", key, err)
 	}
 }
 

@@ -27,8 +27,7 @@ type hostCase struct {
 
 // refused makes on vdc and vdd what the crash kernel cannot put together, and wants
 // an image for each refused.
-const refused = `modprobe -a dm_snapshot xts ecb algif_skcipher algif_hash || true
-refuse() { echo "$1" >/etc/kdump.conf; if kdump-mkinitramfs -o /no.img; then exit 1; fi; }
+const refused = "modprobe dm_snapshot\n" + luksModules + `refuse() { echo "$1" >/etc/kdump.conf; if kdump-mkinitramfs -o /no.img; then exit 1; fi; }
 echo -n secret | cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 /dev/vdc -
 echo -n secret | cryptsetup open --key-file - /dev/vdc secret
 mke2fs -q -t ext4 /dev/mapper/secret; refuse 'ext4 /dev/mapper/secret'
@@ -38,6 +37,9 @@ mke2fs -q -t ext4 /dev/vg/thin; refuse 'ext4 /dev/vg/thin'
 lvcreate -q -y -l 10 -n plain vg; mke2fs -q -t ext4 /dev/vg/plain; lvcreate -q -y -s -l 5 -n snap vg/plain
 refuse 'ext4 /dev/vg/plain'
 `
+
+// luksModules are what cryptsetup has the kernel load.
+const luksModules = "modprobe -a xts ecb algif_skcipher algif_hash || true\n"
 
 // fetchLabel is for a file system with LABEL=dumps. The scripts print what they do (set
 // -x), so that a failure shows.
@@ -147,6 +149,44 @@ mkdir -p /var/crash; mount /dev/v-g/dump-s /var/crash
 				Fetch: "vgchange -ay v-g; fsck.ext4 -f -n /dev/v-g/dump-s; mount -L dumps /var/crash; cp -a /var/crash/. /carry/; rmdir /carry/lost+found; umount /var/crash\n",
 			},
 			says: []string{"module dm_mod", "assembled from 3 pieces"},
+		},
+		{
+			// As a Debian with an encrypted disk is: LVM on LUKS2, its key slot made by argon2.
+			// Neither another passphrase nor another slot changes the volume's own key.
+			name: "ext4-lvm-on-luks2", short: true,
+			host: lab.Host{
+				Disks: onDisk(qemu.VirtioBlk),
+				Setup: luksModules + `dd if=/dev/urandom of=/root/key bs=64 count=1 status=none; echo wrong >/root/wrong
+cryptsetup luksFormat -q --type luks2 --sector-size 4096 --pbkdf argon2id --pbkdf-memory 65536 --pbkdf-force-iterations 4 --pbkdf-parallel 1 /dev/vdb /root/key
+cryptsetup open --key-file /root/key /dev/vdb vault
+pvcreate -q /dev/mapper/vault; vgcreate -q vg /dev/mapper/vault; lvcreate -q -y -n crash -l 100 vg
+mke2fs -q -t ext4 -L dumps /dev/vg/crash
+mkdir -p /var/crash; mount /dev/vg/crash /var/crash
+if kdump-mkinitramfs -o /no.img; then exit 1; fi
+echo 'luks_key /root/wrong' >/etc/kdump.conf; if kdump-mkinitramfs -o /no.img; then exit 1; fi
+echo 'luks_key /root/key' >/etc/kdump.conf
+`,
+				Fetch: luksModules + `cryptsetup open --key-file /root/key /dev/vdb vault; vgchange -ay vg; udevadm settle
+fsck.ext4 -f -n /dev/vg/crash; mount -L dumps /var/crash; cp -a /var/crash/. /carry/; rmdir /carry/lost+found; umount /var/crash; vgchange -an vg
+`,
+			},
+			says: []string{"opens only with a key file", "the key file opens none", "module dm_crypt", "encrypted volume vault opened on", "logical volume vg/crash assembled"},
+		},
+		{
+			name: "xfs-luks1",
+			host: lab.Host{
+				Disks: onDisk(qemu.VirtioSCSI),
+				Setup: luksModules + `dd if=/dev/urandom of=/root/key bs=64 count=1 status=none
+cryptsetup luksFormat -q --type luks1 --pbkdf-force-iterations 1000 /dev/sda /root/key
+cryptsetup open --key-file /root/key /dev/sda vault
+mkfs.xfs -q -L dumps /dev/mapper/vault
+echo 'xfs /dev/mapper/vault
+path /crash
+luks_key /root/key' >/etc/kdump.conf
+`,
+				Fetch: luksModules + "cryptsetup open --key-file /root/key /dev/sda vault; " + fetchLabel,
+			},
+			says: []string{"encrypted volume vault opened on"},
 		},
 		{
 			name: "xfs-lvm-moved-after-arming",

@@ -16,7 +16,8 @@ import (
 // Where no target takes the dump, the end of the log is left in the firmware's
 // variables, and the kernel that boots next shows it in pstore.
 func TestLogInFirmware(t *testing.T) {
-	o, err := shared.RunHost(t.Context(), dir(t), lab.Host{
+	at := dir(t)
+	o, err := shared.RunHost(t.Context(), at, lab.Host{
 		EFI:    true,
 		Config: "ext4 UUID=00000000-1111-2222-3333-444444444444\ntimeout device 3s\n",
 		// Variables that the kernel itself, or an earlier crash kernel, left.
@@ -36,7 +37,7 @@ mount -t efivarfs efivarfs /sys/firmware/efi/efivars; ls /sys/firmware/efi/efiva
 		t.Fatal(err)
 	}
 	console(t, o, "log is in ", " EFI variables")
-	to := filepath.Join(dir(t), "disk")
+	to := filepath.Join(at, "disk")
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		t.Fatal(err)
 	}
