@@ -52,7 +52,7 @@ test-vm: ## crash real kernels in virtual machines
 
 .PHONY: test-targets
 test-targets: setup fetch ## crash into every kind of target, on every kind of disk
-	GOKDUMP_TARGETS=all $(GO) test -tags vm -count=1 -timeout 120m -parallel 2 -v ./qemu/smoke -run "TestDisks|TestFull|TestEncrypted|TestRetention|TestNotify|TestNFS|TestNetwork|TestSSH|TestS3"
+	GOKDUMP_TARGETS=all $(GO) test -tags vm -count=1 -timeout 120m -parallel 2 -v ./qemu/smoke -run "TestDisks|TestLogInFirmware|TestFull|TestEncrypted|TestRetention|TestNotify|TestNFS|TestNetwork|TestSSH|TestS3"
 
 .PHONY: test-matrix
 test-matrix: setup ## compare dumps of all kernels, page by page, and of the newest QEMU; writes docs/matrix.md

@@ -7,6 +7,7 @@
 //	/plan.json          the plan, modules in loading order
 //	/modules/NAME.ko    plain module files
 //	/files/NAME         what the plan's targets need: keys, certificates; if any
+//	/lib/firmware/NAME  what the modules say that they may ask for, where the host has it
 //	/dev /proc /sys /mnt /tmp   empty, for mounts
 //
 // and nothing else. The same inputs always give the same bytes. It never runs a
@@ -37,6 +38,8 @@ import (
 const (
 	initFile  = "init"
 	moduleDir = "modules"
+
+	firmwareDir = "lib/firmware" // the kernel's own place for it
 )
 
 var fileDir = strings.TrimPrefix(plan.FileDir, "/")
@@ -70,6 +73,10 @@ type Report struct {
 	// Modules are the modules in the image, what the kernel has built in, and
 	// which optional ones it lacks.
 	Modules *modules.Set
+	// Firmware is what the modules may ask for, without the data.
+	Firmware []modules.Blob
+	// NoFirmware are the names of files that were too much.
+	NoFirmware []string
 	// Size is the image's size before and after compression, in bytes.
 	Size archive.Stats
 }
@@ -104,6 +111,14 @@ func Build(w io.Writer, o Options) (*Report, error) {
 		files = append(files, archive.File{Name: name, Mode: 0o644, Data: m.Data})
 		p.Modules = append(p.Modules, plan.Module{Name: m.Name, Path: "/" + name})
 	}
+	firmware, left, err := o.Tree.Firmware(set)
+	if err != nil {
+		return nil, err
+	}
+	for i, b := range firmware {
+		files = append(files, archive.File{Name: path.Join(firmwareDir, b.Name), Mode: 0o644, Data: b.Data})
+		firmware[i].Data = nil
+	}
 	if len(p.Files) > 0 {
 		files = append(files, archive.File{Name: fileDir, Mode: fs.ModeDir | 0o700})
 	}
@@ -124,7 +139,7 @@ func Build(w io.Writer, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Report{Plan: &p, Modules: set, Size: st}, nil
+	return &Report{Plan: &p, Modules: set, Firmware: firmware, NoFirmware: left, Size: st}, nil
 }
 
 // checkInit takes only a program that runs where there is nothing else: a static

@@ -14,6 +14,7 @@ import (
 	"github.com/gokdump/gokdump/initramfs/elftest"
 	"github.com/gokdump/gokdump/initramfs/modules"
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 )
 
 const release = "6.1.0-test"
@@ -96,6 +97,58 @@ func TestBuild(t *testing.T) {
 	if len(rep.Modules.Absent) != 1 || len(rep.Modules.Builtin) != 1 {
 		t.Errorf("report %+v", rep.Modules)
 	}
+}
+
+// What a module may ask for comes with it, where there is any, and plain.
+func TestFirmware(t *testing.T) {
+	m := fstest.MapFS{}
+	for name, data := range map[string][]byte{
+		"lib/modules/" + release + "/kernel/nic.ko":        ko("firmware=nic/one.bin", "firmware=nic/two.bin", "firmware=none.bin", "firmware=../../etc/shadow", "depends=bus"),
+		"lib/modules/" + release + "/kernel/bus.ko":        ko("firmware=nic/one.bin"),
+		"lib/firmware/nic/one.bin":                         []byte("one"),
+		"lib/firmware/updates/" + release + "/nic/one.bin": []byte("newer"),
+		"usr/lib/firmware/nic/two.bin.zst":                 packed("two"),
+		"lib/firmware/other.bin":                           []byte("other"),
+		"etc/shadow":                                       []byte("secret"),
+	} {
+		m[name] = &fstest.MapFile{Data: data}
+	}
+	tree, err := modules.Open(m, release)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options0(t)
+	o.Tree, o.Wants = tree, []modules.Want{{Name: "nic"}}
+	image, rep := build(t, o)
+	c, err := Read(bytes.NewReader(image))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Verify(); err != nil {
+		t.Error(err)
+	}
+	got := map[string]string{}
+	for _, f := range c.Files {
+		if name, ok := strings.CutPrefix(f.Name, "lib/firmware/"); ok && f.Mode.IsRegular() {
+			got[name] = string(f.Data)
+		}
+	}
+	if d := cmp.Diff(map[string]string{"nic/one.bin": "newer", "nic/two.bin": "two"}, got); d != "" || len(rep.Firmware) != 2 {
+		t.Errorf("%s\nreport %v", d, rep.Firmware)
+	}
+	add(c, archive.File{Name: "lib/firmware/other.bin", Mode: 0o644})
+	if err := c.Verify(); err == nil || !strings.Contains(err.Error(), "other.bin") {
+		t.Errorf("firmware that no module asks for: %v", err)
+	}
+	m["lib/firmware/updates/"+release+"/nic/one.bin"].Data = make([]byte, modules.MaxFirmware)
+	if _, rep := build(t, o); len(rep.Firmware) != 1 || len(rep.NoFirmware) != 1 || rep.NoFirmware[0] != "nic/two.bin" {
+		t.Errorf("too much: %v, %v", rep.Firmware, rep.NoFirmware)
+	}
+}
+
+func packed(text string) []byte {
+	w, _ := zstd.NewWriter(nil)
+	return w.EncodeAll([]byte(text), nil)
 }
 
 func TestReproducible(t *testing.T) {

@@ -138,6 +138,26 @@ func (c *Contents) unexpected(p *plan.Plan) []error {
 		files[path.Join(fileDir, name)] = true
 		dirs[fileDir] = true
 	}
+	for _, m := range p.Modules {
+		f, ok := c.file(strings.TrimPrefix(m.Path, "/"))
+		if !ok {
+			continue
+		}
+		info, err := modules.ParseInfo(f.Data)
+		if err != nil {
+			continue // is said elsewhere
+		}
+		for _, name := range info.Firmware {
+			name = path.Join(firmwareDir, name)
+			if _, ok := c.file(name); !ok {
+				continue // the host had none
+			}
+			files[name] = true
+			for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+				dirs[dir] = true
+			}
+		}
+	}
 	for _, d := range emptyDirs() {
 		dirs[d] = true
 	}

@@ -118,6 +118,9 @@ func (p *program) build(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	for _, name := range rep.NoFirmware {
+		p.say("warning", fmt.Sprintf("firmware %s is left out: with it there would be more than %s", name, size(modules.MaxFirmware)))
+	}
 	if err := hasDisk(rep.Modules); err != nil {
 		return err
 	}
@@ -155,6 +158,9 @@ func (p *program) describe(rep *initramfs.Report, initPath string, initSize int,
 	p.say("info", fmt.Sprintf("init %s, %s", initPath, size(int64(initSize))))
 	for _, m := range rep.Modules.Modules {
 		p.say("info", fmt.Sprintf("module %s, %s (%s)", m.Name, size(int64(len(m.Data))), m.For))
+	}
+	for _, b := range rep.Firmware {
+		p.say("info", fmt.Sprintf("firmware %s (%s)", b.Name, b.For))
 	}
 	if b := rep.Modules.Builtin; len(b) > 0 {
 		p.say("info", "built into the kernel: "+strings.Join(b, ", "))

@@ -26,6 +26,8 @@ type Info struct {
 	Pre, Post []string
 	// Aliases are the patterns that it answers to.
 	Aliases []string
+	// Firmware are the files, by their names below /lib/firmware, that it may ask for.
+	Firmware []string
 	// Vermagic is the kernel it was built for: release, then options.
 	Vermagic string
 }
@@ -83,6 +85,8 @@ func (i *Info) set(key, value string) {
 		i.Name = value
 	case "vermagic":
 		i.Vermagic = value
+	case "firmware":
+		i.Firmware = append(i.Firmware, value)
 	case "alias":
 		i.Aliases = append(i.Aliases, value)
 	case "depends":

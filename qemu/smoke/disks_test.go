@@ -153,7 +153,7 @@ mkdir -p /var/crash; mount /dev/v-g/dump-s /var/crash
 		{
 			// As a Debian with an encrypted disk is: LVM on LUKS2, its key slot made by argon2.
 			// Neither another passphrase nor another slot changes the volume's own key.
-			name: "ext4-lvm-on-luks2", short: true,
+			name: "ext4-lvm-on-luks2",
 			host: lab.Host{
 				Disks: onDisk(qemu.VirtioBlk),
 				Setup: luksModules + `dd if=/dev/urandom of=/root/key bs=64 count=1 status=none; echo wrong >/root/wrong

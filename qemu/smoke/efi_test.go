@@ -16,6 +16,9 @@ import (
 // Where no target takes the dump, the end of the log is left in the firmware's
 // variables, and the kernel that boots next shows it in pstore.
 func TestLogInFirmware(t *testing.T) {
+	if !allTargets() {
+		t.Skip("make test-targets has this")
+	}
 	at := dir(t)
 	o, err := shared.RunHost(t.Context(), at, lab.Host{
 		EFI:    true,
