@@ -50,8 +50,6 @@ func (p *player) faults() []fault {
 	}
 	list = append(list,
 		fault{name: "EIO at 4 MiB", about: "every write fails from then on", short: true, disk: &nbd.Faults{FailAfter: 4 << 20}, story: plain(hasty), repair: true, want: []end{logOnly}},
-		fault{name: "bad place on the disk", about: "what is written after 120 MiB of a large dump cannot be; all else can", disk: &nbd.Faults{BadAfter: 120 << 20}, want: []end{partial},
-			story: lab.Story{Config: lab.DefaultConfig + big, Disk: ext4(1024), Unmounted: true}},
 		fault{name: "disk hangs at 4 MiB", about: "the disk answers nothing any more", disk: &nbd.Faults{HangAfter: 4 << 20}, story: plain(hasty), repair: true, want: []end{logOnly}},
 		fault{name: "flushes dropped", about: "the disk says that it flushed and did not; power stays", disk: &nbd.Faults{DropFlush: true}, story: plain(""), want: []end{complete}},
 	)

@@ -15,9 +15,6 @@ type Faults struct {
 	// FailAfter fails every write, with EIO, once so many bytes were written
 	// since [Disk.Begin]; 0 means never.
 	FailAfter int64
-	// BadAfter makes the place bad that is written next once so many bytes were
-	// written since [Disk.Begin]: every write to it fails, with EIO. 0 means never.
-	BadAfter int64
 	// HangAfter answers nothing any more once so many bytes were written since
 	// [Disk.Begin]; 0 means never.
 	HangAfter int64
@@ -34,8 +31,7 @@ type Disk struct {
 	begun   bool
 	written int64 // bytes since Begin
 	flushed int   // flushes since Begin
-	bad     struct{ from, to int64 }
-	mark    Mark // closes reached
+	mark    Mark  // closes reached
 	reached chan struct{}
 	hang    chan struct{}
 	release sync.Once
@@ -135,14 +131,6 @@ func (d *Disk) write(p []byte, off int64) error {
 	defer d.mu.Unlock()
 	if f := d.faults; d.begun && f.FailAfter > 0 && d.written >= f.FailAfter {
 		return syscall.EIO
-	}
-	if f := d.faults; d.begun && f.BadAfter > 0 {
-		if d.bad.to == 0 && d.written >= f.BadAfter {
-			d.bad.from, d.bad.to = off, off+int64(len(p))
-		}
-		if off < d.bad.to && off+int64(len(p)) > d.bad.from {
-			return syscall.EIO
-		}
 	}
 	if f := d.faults; d.begun && f.HangAfter > 0 && d.written >= f.HangAfter {
 		d.mu.Unlock()

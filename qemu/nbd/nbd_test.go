@@ -139,19 +139,6 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
-func TestBadPlace(t *testing.T) {
-	c, d, _ := dial(t, Faults{BadAfter: 4})
-	d.Begin(Mark{})
-	for i, w := range []struct {
-		off  int
-		want uint32
-	}{{100, 0}, {200, uint32(syscall.EIO)}, {300, 0}, {202, uint32(syscall.EIO)}, {198, uint32(syscall.EIO)}, {204, 0}, {196, 0}} {
-		if code, _ := c.do(cmdWrite, w.off, 4, []byte("XXXX"), 0); code != w.want {
-			t.Errorf("write %d, at %d: error %d, want %d", i, w.off, code, w.want)
-		}
-	}
-}
-
 func TestHang(t *testing.T) {
 	c, d, _ := dial(t, Faults{HangAfter: 1})
 	d.Begin(Mark{})
