@@ -23,6 +23,13 @@ The rest is the runtime and other system calls. In these machines the processor 
 so that compressing is most of what an image does; on hardware, the disk's and the kernel's own waits have a larger share.
 `
 
+// memory is what the consoles said, with Debian's 6.1, where the reservation was too small.
+const memory = `
+With crashkernel=68M it is the Go runtime that gives up, at the start of /init: it asks for 32 MiB of addresses for
+its table of heap arenas, more than there is memory, and the kernel's heuristic for overcommitment refuses. With 60M
+the kernel does not get as far as to unpack an image.
+`
+
 // limits tells what keeps the ratios from being smaller.
 func (b *bench) limits(t *strings.Builder, small []subject) {
 	fmt.Fprintf(t, "\n## What limits\n\n")
@@ -42,4 +49,5 @@ func (b *bench) limits(t *strings.Builder, small []subject) {
 	}
 	fmt.Fprintf(t, ". All images are loaded by kdump-arm, with the same command line: what it takes off the\nboot it takes off the peers' too.\n\n")
 	t.WriteString(profile)
+	t.WriteString(memory)
 }
