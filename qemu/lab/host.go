@@ -238,7 +238,7 @@ func (l *Lab) hostSystem(ctx context.Context) (string, error) {
 		{"rm", "-rf", root + "/usr/lib/modules/" + release + "/kernel/sound", root + "/usr/lib/modules/" + release + "/kernel/drivers/gpu", root + "/usr/lib/modules/" + release + "/kernel/drivers/net", root + "/usr/lib/modules/" + release + "/kernel/drivers/media"},
 		{"chroot", root, "depmod", release},
 		{"cp", l.Command("kdump-mkinitramfs"), l.Command("kdump-arm"), bin},
-		{"cp", l.Command("kdump-init"), l.Command(DiskInit), lib},
+		{"cp", l.Command("kdump-init"), l.Command(DiskInit), l.Command(AgeInit), lib},
 	} {
 		if _, err := debian.RunRoot(ctx, argv...); err != nil {
 			return "", fmt.Errorf("lab: %w", err)
