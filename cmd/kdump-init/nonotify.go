@@ -1,4 +1,4 @@
-//go:build !notify
+//go:build !(notify && net)
 
 package main
 
