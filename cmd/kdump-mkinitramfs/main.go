@@ -54,7 +54,7 @@ btrfs ... subvol=NAME, raw PARTUUID=...|PARTLABEL=...|/dev/...,
 nfs HOST:/EXPORT, nfs_version, nfs_options, ssh USER@HOST, ssh_port, sshkey, ssh_known_hosts,
 s3 https://HOST/BUCKET, s3_credentials, s3_region, s3_ca, s3_style, network, vlan, bond, route, nameserver,
 path, level, codec, core_collector makedumpfile, failure_action, final_action, extra_modules, host, timeout,
-recipient, notify, notify_ca, notify_token, keep, keep_free, loop_guard; see kdump.conf(5).
+recipient, luks_key, notify, notify_ca, notify_token, keep, keep_free, loop_guard; see kdump.conf(5).
 Without a target in it, dumps go to the file system of this host that holds path (/var/crash).
 
 Exit codes:
