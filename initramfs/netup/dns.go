@@ -8,11 +8,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync/atomic"
 )
 
-// lookup asks the plan's DNS servers, and those that DHCP named, one after the
-// other.
+// lookup asks the plan's DNS servers, and those that DHCP named.
 func (u *Net) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil, nil
@@ -23,18 +21,56 @@ func (u *Net) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	if len(servers) == 0 {
 		return nil, fmt.Errorf("look up %s: no DNS server is known", host)
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTime)
-	defer cancel()
 	names := []string{host}
 	if !strings.Contains(host, ".") {
 		for _, s := range u.plan.Search {
 			names = append(names, host+"."+s)
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	return firstAnswer(servers, func(server netip.Addr) ([]netip.Addr, error) { return u.ask(ctx, server, names) })
+}
+
+// firstAnswer asks all servers at once, each everything, and takes what the first in
+// their order that knows says: one that is silent, or does not know a name of the
+// site's own, hides nothing that another knows.
+func firstAnswer(servers []netip.Addr, ask func(server netip.Addr) ([]netip.Addr, error)) ([]netip.Addr, error) {
+	type answer struct {
+		list []netip.Addr
+		err  error
+	}
+	answers := make([]chan answer, len(servers))
+	for i, s := range servers {
+		answers[i] = make(chan answer, 1)
+		go func() {
+			list, err := ask(s)
+			answers[i] <- answer{list, err}
+		}()
+	}
+	var errs []error
+	for i, c := range answers {
+		a := <-c
+		if a.err == nil {
+			return a.list, nil
+		}
+		errs = append(errs, fmt.Errorf("DNS server %v: %w", servers[i], a.err))
+	}
+	return nil, errors.Join(errs...)
+}
+
+// ask asks one server for the addresses of the first of the names that it knows.
+func ask(ctx context.Context, server netip.Addr, names []string) ([]netip.Addr, error) {
+	r := &net.Resolver{
+		PreferGo: true, // with this server in place of those of resolv.conf
+		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(server.String(), "53"))
+		},
+	}
 	var errs []error
 	for _, n := range names {
 		// Fully qualified, since the image has no resolv.conf to complete it by.
-		list, err := resolver(servers).LookupNetIP(ctx, "ip", strings.TrimSuffix(n, ".")+".")
+		list, err := r.LookupNetIP(ctx, "ip", strings.TrimSuffix(n, ".")+".")
 		if err == nil {
 			for i := range list {
 				list[i] = list[i].Unmap()
@@ -44,17 +80,4 @@ func (u *Net) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 		errs = append(errs, err)
 	}
 	return nil, errors.Join(errs...)
-}
-
-// resolver is Go's own, with servers in place of those of resolv.conf. It asks
-// anew after each failure, and the next server then.
-func resolver(servers []netip.Addr) *net.Resolver {
-	var turn atomic.Uint32
-	return &net.Resolver{
-		PreferGo: true,
-		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			s := servers[int(turn.Add(1)-1)%len(servers)]
-			return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(s.String(), "53"))
-		},
-	}
 }

@@ -44,6 +44,8 @@ type Net struct {
 	plan *plan.Network
 	log  Log
 	k    kernel
+	// ask is how a DNS server is asked for the first of some names that it knows.
+	ask func(ctx context.Context, server netip.Addr, names []string) ([]netip.Addr, error)
 	// settled is closed when each interface has got where it gets.
 	settled chan struct{}
 
@@ -58,7 +60,7 @@ type Net struct {
 func Start(ctx context.Context, n *plan.Network, log Log) *Net { return start(ctx, n, log, system{}) }
 
 func start(ctx context.Context, n *plan.Network, log Log, k kernel) *Net {
-	u := &Net{plan: n, log: log, k: k, settled: make(chan struct{}), taken: map[int]bool{}}
+	u := &Net{plan: n, log: log, k: k, ask: ask, settled: make(chan struct{}), taken: map[int]bool{}}
 	if err := k.prepare(); err != nil {
 		log.Warnf("network: %v", err)
 	}

@@ -54,8 +54,10 @@ func (u *Net) Reach(ctx context.Context, s Server) (netip.Addr, error) {
 			return answered, nil
 		}
 		last = err
-		// What DNS says may be news; but not before what is known had its chance.
-		if len(addresses) == 0 && time.Since(lookup) > lookupTime/2 || deadline != nil && lookup.IsZero() {
+		// What DNS says may be news; but not before what is known had its chance. DNS
+		// may be as late as anything else, so it is asked until it answers.
+		wanted := len(addresses) == 0 || deadline != nil && (lookup.IsZero() || lookedUp != nil)
+		if wanted && time.Since(lookup) > lookupTime/2 {
 			lookup = time.Now()
 			var more []netip.Addr
 			if more, lookedUp = u.lookup(ctx, s.Host); lookedUp == nil {
